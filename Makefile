@@ -1,0 +1,117 @@
+# Millrace: one Makefile. `make` builds, `make demo` shows, `make test` proves, `make help` lists.
+
+MODE ?= release
+T ?=
+CC ?= gcc
+B := build/$(MODE)
+
+PACKAGES := libisal yaml-0.1 libzstd liblz4 zlib libpcre2-8 jansson lmdb libxxhash
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+        -Wundef -Wvla -Wformat=2 -Wcast-qual -Werror
+MARCH_x86_64 := -march=x86-64-v2 -mtune=generic
+MARCH ?= $(MARCH_$(shell uname -m))
+MODE_release := -O3 -g -DNDEBUG -fno-plt
+MODE_debug := -O1 -g -fno-omit-frame-pointer -DMR_SLOW_ASSERTS
+MODE_asan := -O1 -g -fno-omit-frame-pointer -DMR_SLOW_ASSERTS -fsanitize=address,undefined -fno-sanitize-recover=all
+MODE_tsan := -O1 -g -fno-omit-frame-pointer -DMR_SLOW_ASSERTS -fsanitize=thread
+VERSION := $(shell cat VERSION 2>/dev/null || echo 0.0.0)
+
+# Floats: no contraction anywhere, so that every machine computes the same bits.
+CFLAGS := -std=c17 $(WARN) $(MODE_$(MODE)) $(MARCH) -fPIC -ffp-contract=off -fno-math-errno \
+          -fvisibility=hidden -MMD -MP -Isrc -Iinclude -I. -D_GNU_SOURCE -DMR_VERSION='"$(VERSION)"' \
+          $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null) $(CFLAGS_EXTRA)
+LDLIBS = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread -ldl
+LDFLAGS := $(filter -fsanitize%,$(MODE_$(MODE))) -Wl,--as-needed -Wl,-O1
+
+SOURCES := $(filter-out %_test.c %_fuzz.c %_bench.c,$(wildcard src/*/*.c))
+CORE := $(filter-out src/cmd/%,$(SOURCES))
+COMMANDS := $(filter src/cmd/%,$(SOURCES))
+TESTS := $(wildcard src/*/*_test.c) $(wildcard test/*.c) $(wildcard sim/*.c)
+BENCHES := $(wildcard src/*/*_bench.c) $(wildcard bench/*.c)
+FUZZERS := $(wildcard src/*/*_fuzz.c)
+objects = $(patsubst %.c,$(B)/%.o,$(1))
+
+.PHONY: all help setup demo test check bench fuzz soak fmt tidy install clean
+.SECONDARY:
+
+all: $(B)/millrace $(B)/libmillrace.so
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## make           build the program and the library (MODE=release|debug|asan|tsan)
+## make setup     install the Debian packages the project needs
+setup:
+	@tools/setup.sh build
+
+# Kernels for one instruction set say so in their file name.
+$(B)/%_avx2.o: CFLAGS += -mavx2 -mbmi -mbmi2
+$(B)/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx2 -mbmi -mbmi2
+
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) -c -o $@ $<
+
+$(B)/libmillrace.a: $(call objects,$(CORE))
+	@rm -f $@ && ar rcs $@ $^
+
+$(B)/libmillrace.so: $(call objects,$(CORE))
+	@$(CC) -shared -Wl,-soname,libmillrace.so.0 $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/millrace: $(call objects,$(COMMANDS)) $(B)/libmillrace.a
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/test: $(call objects,$(TESTS)) $(filter-out %/cmd/main.o,$(call objects,$(COMMANDS))) $(B)/libmillrace.a
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(shell pkg-config --libs cmocka)
+
+$(B)/bench: $(call objects,$(BENCHES)) $(B)/libmillrace.a
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+## make test      all tests with sanitizers; T=room[.name] runs some of the unit tests
+test:
+	@tools/setup.sh test
+	@tools/test.sh $(T)
+
+# A quick unit-test run without set-up: make check MODE=asan T=segment
+check: $(B)/test
+	@$(B)/test $(T)
+
+## make bench     measure beside the peers and write docs/benchmarks.md
+bench:
+	@tools/setup.sh bench
+	@tools/bench.sh $(T)
+
+## make fuzz      fuzz every target for SECONDS each (default 60)
+fuzz:
+	@tools/setup.sh fuzz
+	@tools/fuzz.sh
+
+## make soak      crash and simulation tests without end (stop with ^C)
+soak:
+	@tools/setup.sh test
+	@tools/soak.sh
+
+## make demo      card payments in, decisions out
+demo:
+	@tools/setup.sh build
+	@$(MAKE) --no-print-directory -j$(shell nproc) all
+	@$(B)/millrace demo
+
+## make fmt       format the sources
+fmt:
+	@clang-format-14 -i $(wildcard src/*/*.[ch] test/*.[ch] sim/*.[ch] bench/*.[ch] include/*/*.h)
+
+## make tidy      floors, formatting, clang-tidy, cppcheck
+tidy:
+	@tools/setup.sh tidy
+	@tools/tidy.sh
+
+## make install   binary, library, header, pkg-config file, man page, completion (PREFIX, DESTDIR)
+PREFIX ?= /usr/local
+install: all
+	@tools/install.sh "$(B)" "$(DESTDIR)$(PREFIX)" "$(PREFIX)" "$(VERSION)"
+
+clean:
+	@rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

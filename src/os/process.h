@@ -1,0 +1,28 @@
+/* process.h -- what a program asks its machine: signals, terminal, environment, memory, standard streams. */
+#ifndef MR_OS_PROCESS_H
+#define MR_OS_PROCESS_H
+
+#include "base/status.h"
+
+#include <stddef.h>
+
+/* After this, SIGINT and SIGTERM only set a flag; the second one leaves at once with exit code 130/143.
+ * SIGPIPE is ignored. */
+void mr_process_catch_signals(void);
+/* Signal number of a stop that was asked for, 0 when none. Async-signal safe to poll. */
+int mr_process_stop_asked(void);
+
+bool mr_process_is_terminal(int fd);
+/* Columns and rows of the terminal on fd; 80 x 24 when unknown. */
+void mr_process_terminal_size(int fd, int *out_columns, int *out_rows);
+uint64_t mr_process_memory_total_bytes(void); /* of the machine, or of the cgroup when smaller */
+uint64_t mr_process_memory_resident_bytes(void);
+/* CPU time of the process so far, user and system. */
+int64_t mr_process_cpu_ns(void);
+int mr_process_id(void);
+
+/* Whole reads and writes on a descriptor; for standard streams and pipes. *out_size 0 is the end. */
+mr_status mr_process_read(int fd, void *to, size_t size, size_t *out_size, mr_error *err);
+mr_status mr_process_write(int fd, const void *from, size_t size, mr_error *err);
+
+#endif
