@@ -68,7 +68,8 @@ void mr_error_clear(mr_error *err);
 /* Writes "place: text" or "text" into out, always terminated. */
 void mr_error_format(const mr_error *err, char *out, uint64_t out_bytes);
 
-#define MR_FAIL(err, status, ...) mr_error_set((err), (status), __VA_ARGS__)
+/* The status is repeated so that the compiler, too, knows that this is a failure. */
+#define MR_FAIL(err, status, ...) ((void)mr_error_set((err), (status), __VA_ARGS__), (status))
 #define MR_TRY(call)                                                                               \
     do {                                                                                           \
         mr_status mr_try_status_ = (call);                                                         \
