@@ -10,7 +10,7 @@
 #include <yaml.h>
 
 typedef struct open_node {
-    mr_yaml *node = NULL;
+    mr_yaml *node;
     mr_yaml *last_child;
     mr_yaml *pending_key; /* a mapping's key that waits for its value */
 } open_node;
