@@ -61,10 +61,10 @@ $(B)/libmillrace.so: $(call objects,$(CORE))
 $(B)/millrace: $(call objects,$(COMMANDS)) $(B)/libmillrace.a
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(B)/test: $(call objects,$(TESTS)) $(filter-out %/cmd/main.o,$(call objects,$(COMMANDS))) $(B)/libmillrace.a
+$(B)/unit-test: $(call objects,$(TESTS)) $(filter-out %/cmd/main.o,$(call objects,$(COMMANDS))) $(B)/libmillrace.a
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(shell pkg-config --libs cmocka)
 
-$(B)/bench: $(call objects,$(BENCHES)) $(B)/libmillrace.a
+$(B)/benchmark: $(call objects,$(BENCHES)) $(B)/libmillrace.a
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 ## make test      all tests with sanitizers; T=room[.name] runs some of the unit tests
@@ -73,8 +73,8 @@ test:
 	@tools/test.sh $(T)
 
 # A quick unit-test run without set-up: make check MODE=asan T=segment
-check: $(B)/test
-	@$(B)/test $(T)
+check: $(B)/unit-test
+	@$(B)/unit-test $(T)
 
 ## make bench     measure beside the peers and write docs/benchmarks.md
 bench:

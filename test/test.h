@@ -2,7 +2,7 @@
  *
  *   TEST(segment, refuses_a_torn_tail) { assert_int_equal(...); }
  *
- * The room is the file's noun. Run all, or `build/MODE/test room[.name] ...`. mr_test_seed() is fixed unless
+ * The room is the file's noun. Run all, or `build/MODE/unit-test room[.name] ...`. mr_test_seed() is fixed unless
  * MILLRACE_SEED is set; print it when a property fails. */
 #ifndef MR_TEST_TEST_H
 #define MR_TEST_TEST_H

@@ -54,7 +54,8 @@ bool mr_status_retriable(mr_status status);
 /* Fills *err (when not NULL) and returns `status`. Keeps a place set before by mr_error_place. */
 mr_status mr_error_set(mr_error *err, mr_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-mr_status mr_error_setv(mr_error *err, mr_status status, const char *format, va_list args);
+mr_status mr_error_setv(mr_error *err, mr_status status, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
 
 /* Puts "file:line:column" on an error; line or column 0 are left out. */
 void mr_error_place(mr_error *err, const char *file, uint64_t line, uint64_t column);

@@ -1,6 +1,7 @@
 /* clock.h -- time and randomness as vtables, so that a test can own both.
  *
- * No result of a pipeline may depend on either: they serve timeouts, pacing, latency figures and ids. */
+ * No result of a pipeline may depend on either: they serve timeouts, pacing, latency figures and
+ * ids. */
 #ifndef MR_OS_CLOCK_H
 #define MR_OS_CLOCK_H
 
@@ -10,9 +11,9 @@
 
 typedef struct mr_clock mr_clock;
 struct mr_clock {
-    int64_t (*wall_us)(mr_clock *clock); /* since 1970-01-01T00:00:00Z; may jump */
-    int64_t (*mono_ns)(mr_clock *clock); /* never goes back; origin unspecified */
-    void (*sleep_ns)(mr_clock *clock, int64_t ns);
+    int64_t (*wall_us)(mr_clock *clock);           /* since 1970-01-01T00:00:00Z; may jump */
+    int64_t (*mono_ns)(mr_clock *clock);           /* never goes back; origin unspecified */
+    void (*sleep_ns)(mr_clock *clock, int64_t ns); /* a signal may end it early */
 };
 
 mr_clock *mr_clock_real(void); /* static, never freed */
@@ -33,7 +34,8 @@ struct mr_random {
 
 mr_random *mr_random_real(void); /* getrandom(2); static */
 
-/* xoshiro256** (Blackman, Vigna 2018) seeded through SplitMix64: the same seed, the same numbers. */
+/* xoshiro256** (Blackman, Vigna 2018) seeded through SplitMix64: the same seed, the same numbers.
+ */
 typedef struct mr_random_seeded {
     mr_random random;
     uint64_t state[4];

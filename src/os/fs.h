@@ -3,11 +3,12 @@
  * Everything above os/ reaches the disk through this room. The contract both implementations keep:
  * - Written bytes are seen by later reads at once; they survive a crash only after mr_file_sync.
  * - A new, renamed or removed name survives a crash only after mr_fs_sync_dir of its folder.
- * - mr_file_sync that fails with MR_IO poisons the file: what was written since the last good sync may or
- *   may not be there. The owner must stop and recover; trying again proves nothing (fsyncgate, 2018).
- * - Reads and writes are whole or fail; short ones are retried inside. Past the end is *out_size < size.
- * Paths are UTF-8, '/'-separated, and may be relative to the process.
- * Thread: all calls are safe from any thread; one file's offsets are the callers' affair. */
+ * - mr_file_sync that fails with MR_IO poisons the file: what was written since the last good sync
+ * may or may not be there. The owner must stop and recover; trying again proves nothing (fsyncgate,
+ * 2018).
+ * - Reads and writes are whole or fail; short ones are retried inside. Past the end is *out_size <
+ * size. Paths are UTF-8, '/'-separated, and may be relative to the process. Thread: all calls are
+ * safe from any thread; one file's offsets are the callers' affair. */
 #ifndef MR_OS_FS_H
 #define MR_OS_FS_H
 
@@ -38,13 +39,17 @@ typedef struct mr_mapping {
     void *handle; /* private */
 } mr_mapping;
 
+/* What an implementation provides; the calls below carry the contract. Here, make_folder makes one
+ * level and says MR_EXISTS, remove says MR_CONFLICT for a folder that is not empty, map is never
+ * asked for nothing. */
 typedef struct mr_fs_kind {
     const char *name;
     mr_status (*open)(mr_fs *fs, const char *path, mr_open_mode mode, mr_file **out, mr_error *err);
     void (*close)(mr_file *file);
     mr_status (*read)(mr_file *file, uint64_t offset, void *to, size_t size, size_t *out_size,
                       mr_error *err);
-    mr_status (*write)(mr_file *file, uint64_t offset, const void *from, size_t size, mr_error *err);
+    mr_status (*write)(mr_file *file, uint64_t offset, const void *from, size_t size,
+                       mr_error *err);
     mr_status (*sync)(mr_file *file, mr_error *err);
     mr_status (*truncate)(mr_file *file, uint64_t size, mr_error *err);
     mr_status (*reserve)(mr_file *file, uint64_t size, mr_error *err);
@@ -68,6 +73,7 @@ struct mr_fs {
 struct mr_file {
     const mr_fs_kind *kind;
     mr_fs *fs;
+    const char *path; /* as it was opened; lent until closed */
 };
 
 /* The machine's own files; a static object, never freed. */
@@ -80,7 +86,8 @@ mr_status mr_file_read(mr_file *file, uint64_t offset, void *to, size_t size, si
                        mr_error *err);
 /* As read, but fewer bytes than asked for is MR_CORRUPT. */
 mr_status mr_file_read_exact(mr_file *file, uint64_t offset, void *to, size_t size, mr_error *err);
-mr_status mr_file_write(mr_file *file, uint64_t offset, const void *from, size_t size, mr_error *err);
+mr_status mr_file_write(mr_file *file, uint64_t offset, const void *from, size_t size,
+                        mr_error *err);
 /* fdatasync: data, and the size that is needed to read it. */
 mr_status mr_file_sync(mr_file *file, mr_error *err);
 mr_status mr_file_truncate(mr_file *file, uint64_t size, mr_error *err);
@@ -93,11 +100,15 @@ void mr_fs_unmap(mr_fs *fs, mr_mapping *mapping); /* a zeroed mapping is allowed
 /* One holder across processes, until closed; MR_BUSY when another has it. */
 mr_status mr_file_lock(mr_file *file, mr_error *err);
 
-mr_status mr_fs_rename(mr_fs *fs, const char *from, const char *to, mr_error *err); /* replaces `to` */
-mr_status mr_fs_remove(mr_fs *fs, const char *path, mr_error *err); /* a file or an empty folder */
-mr_status mr_fs_make_folder(mr_fs *fs, const char *path, mr_error *err); /* parents too; may exist */
+mr_status mr_fs_rename(mr_fs *fs, const char *from, const char *to,
+                       mr_error *err); /* replaces `to` */
+/* A file or an empty folder; MR_CONFLICT when it is not empty. */
+mr_status mr_fs_remove(mr_fs *fs, const char *path, mr_error *err);
+/* Parents too; may exist. What is new is durable: the folders around it are synced. */
+mr_status mr_fs_make_folder(mr_fs *fs, const char *path, mr_error *err);
 /* Names in a folder, sorted by bytes, without "." and ".."; free with mr_fs_free_names. */
-mr_status mr_fs_list(mr_fs *fs, const char *path, char ***out_names, size_t *out_count, mr_error *err);
+mr_status mr_fs_list(mr_fs *fs, const char *path, char ***out_names, size_t *out_count,
+                     mr_error *err);
 void mr_fs_free_names(char **names, size_t count);
 mr_status mr_fs_info(mr_fs *fs, const char *path, mr_file_info *out, mr_error *err);
 mr_status mr_fs_sync_dir(mr_fs *fs, const char *path, mr_error *err);
@@ -108,7 +119,8 @@ bool mr_fs_exists(mr_fs *fs, const char *path);
 mr_status mr_fs_read_file(mr_fs *fs, const char *path, uint64_t max_bytes, mr_bytes *out,
                           mr_error *err);
 /* Atomic and durable: writes `path.tmp`, syncs, renames, syncs the folder. */
-mr_status mr_fs_write_file(mr_fs *fs, const char *path, const void *data, size_t size, mr_error *err);
+mr_status mr_fs_write_file(mr_fs *fs, const char *path, const void *data, size_t size,
+                           mr_error *err);
 /* A folder and all below it; MR_OK when there is none. */
 mr_status mr_fs_remove_tree(mr_fs *fs, const char *path, mr_error *err);
 

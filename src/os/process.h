@@ -1,4 +1,5 @@
-/* process.h -- what a program asks its machine: signals, terminal, environment, memory, standard streams. */
+/* process.h -- what a program asks its machine: signals, terminal, environment, memory, standard
+ * streams. */
 #ifndef MR_OS_PROCESS_H
 #define MR_OS_PROCESS_H
 
@@ -6,8 +7,8 @@
 
 #include <stddef.h>
 
-/* After this, SIGINT and SIGTERM only set a flag; the second one leaves at once with exit code 130/143.
- * SIGPIPE is ignored. */
+/* After this, SIGINT and SIGTERM only set a flag; the second one leaves at once with exit code
+ * 130/143. SIGPIPE is ignored. */
 void mr_process_catch_signals(void);
 /* Signal number of a stop that was asked for, 0 when none. Async-signal safe to poll. */
 int mr_process_stop_asked(void);
@@ -21,7 +22,8 @@ uint64_t mr_process_memory_resident_bytes(void);
 int64_t mr_process_cpu_ns(void);
 int mr_process_id(void);
 
-/* Whole reads and writes on a descriptor; for standard streams and pipes. *out_size 0 is the end. */
+/* For standard streams and pipes: a read gives what is there (*out_size 0 is the end;
+ * MR_INTERRUPTED when a stop was asked for meanwhile), a write is whole or fails. */
 mr_status mr_process_read(int fd, void *to, size_t size, size_t *out_size, mr_error *err);
 mr_status mr_process_write(int fd, const void *from, size_t size, mr_error *err);
 

@@ -1,0 +1,162 @@
+/* process.c -- signals, terminal, memory and standard streams of this process.
+ *
+ * Thread: any; the signal handler only touches one lock-free atomic. */
+#include "os/process.h"
+
+#include "base/assert.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- signals ---- */
+
+static atomic_int stop_signal;
+
+static void on_signal(int number)
+{
+    if (atomic_exchange(&stop_signal, number) != 0)
+        _exit(128 + number);
+}
+
+/* No SA_RESTART: a read that waits for input must come back and see the flag. */
+void mr_process_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    (void)sigfillset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    (void)sigaction(SIGPIPE, &action, NULL);
+}
+
+int mr_process_stop_asked(void)
+{
+    return atomic_load_explicit(&stop_signal, memory_order_relaxed);
+}
+
+/* ---- terminal ---- */
+
+bool mr_process_is_terminal(int fd)
+{
+    return isatty(fd) == 1;
+}
+
+void mr_process_terminal_size(int fd, int *out_columns, int *out_rows)
+{
+    struct winsize size = {0};
+    bool known = ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0;
+    *out_columns = known ? size.ws_col : 80;
+    *out_rows = known ? size.ws_row : 24;
+}
+
+/* ---- memory and time ---- */
+
+/* The start of a small file of the kernel, terminated; empty when it cannot be read. */
+static void read_small(const char *path, char *out, size_t out_bytes)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, out, out_bytes - 1) : 0;
+    out[got > 0 ? got : 0] = '\0';
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+static uint64_t limit_in(const char *path)
+{
+    char text[64];
+    read_small(path, text, sizeof text);
+    char *end;
+    unsigned long long limit = strtoull(text, &end, 10);
+    return end != text && limit > 0 ? limit : UINT64_MAX; /* "max", or no such file */
+}
+
+/* The least limit from this process's group up to the root; every ancestor's limit binds (cgroup
+ * v2). */
+static uint64_t cgroup_limit_bytes(void)
+{
+    char text[4096], path[4096 + 64];
+    read_small("/proc/self/cgroup", text, sizeof text);
+    char *group = strstr(text, "0::/");
+    uint64_t least = limit_in("/sys/fs/cgroup/memory/memory.limit_in_bytes"); /* v1 */
+    if (group == NULL)
+        return least;
+    group += 3;
+    group[strcspn(group, "\n")] = '\0';
+    for (char *end = group + strlen(group); end != NULL; end = strrchr(group, '/')) {
+        *end = '\0';
+        (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", group);
+        least = MR_MIN(least, limit_in(path));
+    }
+    return least;
+}
+
+uint64_t mr_process_memory_total_bytes(void)
+{
+    uint64_t machine = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    return MR_MIN(machine, cgroup_limit_bytes());
+}
+
+uint64_t mr_process_memory_resident_bytes(void)
+{
+    char text[256];
+    read_small("/proc/self/statm", text, sizeof text);
+    const char *second = strchr(text, ' ');
+    unsigned long long pages = second != NULL ? strtoull(second, NULL, 10) : 0;
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+int64_t mr_process_cpu_ns(void)
+{
+    struct timespec used;
+    MR_ASSERT(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) == 0);
+    return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+}
+
+int mr_process_id(void)
+{
+    return (int)getpid();
+}
+
+/* ---- streams ---- */
+
+static mr_status stream_failed(mr_error *err, const char *verb, int fd, int number)
+{
+    char reason[128];
+    if (number == EINTR)
+        return MR_FAIL(err, MR_INTERRUPTED, "stopped by signal %d", mr_process_stop_asked());
+    return MR_FAIL(err, number == ENOSPC || number == EDQUOT ? MR_FULL : MR_IO,
+                   "cannot %s descriptor %d: %s", verb, fd,
+                   strerror_r(number, reason, sizeof reason));
+}
+
+mr_status mr_process_read(int fd, void *to, size_t size, size_t *out_size, mr_error *err)
+{
+    *out_size = 0;
+    ssize_t got;
+    do
+        got = read(fd, to, size);
+    while (got < 0 && errno == EINTR && mr_process_stop_asked() == 0);
+    if (got < 0)
+        return stream_failed(err, "read", fd, errno);
+    *out_size = (size_t)got;
+    return MR_OK;
+}
+
+mr_status mr_process_write(int fd, const void *from, size_t size, mr_error *err)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t put = write(fd, (const uint8_t *)from + done, size - done);
+        if (put < 0 && errno != EINTR)
+            return stream_failed(err, "write", fd, errno);
+        done += put > 0 ? (size_t)put : 0;
+    }
+    return MR_OK;
+}
