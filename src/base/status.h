@@ -1,8 +1,9 @@
 /* status.h -- errors are values with text a user can act on.
  *
- * Every fallible call returns mr_status and takes a nullable `mr_error *err`. The message says what was
- * tried, on what, with numbers, and where it can, what would be right. The table below is the only list
- * of statuses: it gives enum, name, HTTP code, exit code and whether trying again can help. */
+ * Every fallible call returns mr_status and takes a nullable `mr_error *err`. The message says what
+ * was tried, on what, with numbers, and where it can, what would be right. The table below is the
+ * only list of statuses: it gives enum, name, HTTP code, exit code and whether trying again can
+ * help. */
 #ifndef MR_BASE_STATUS_H
 #define MR_BASE_STATUS_H
 
@@ -70,7 +71,8 @@ void mr_error_clear(mr_error *err);
 void mr_error_format(const mr_error *err, char *out, uint64_t out_bytes);
 
 /* The status is repeated so that the compiler, too, knows that this is a failure. */
-#define MR_FAIL(err, status, ...) ((void)mr_error_set((err), (status), __VA_ARGS__), (status))
+#define MR_FAIL(err, status, ...)                                                                  \
+    ((void)mr_error_set((err), (status), __VA_ARGS__), (mr_status)(status))
 #define MR_TRY(call)                                                                               \
     do {                                                                                           \
         mr_status mr_try_status_ = (call);                                                         \
