@@ -1,0 +1,89 @@
+/* arrow.h -- batches in and out through the Arrow C data interface, without copying values.
+ *
+ * The three structs are those of the Arrow specification (Arrow C data interface, Arrow C stream
+ * interface), word for word; two libraries that know them can share memory. Our types map as: bool
+ * b, int32 i, int64 l, float32 f, float64 g, timestamp tsu:UTC, string u, bytes z, vector(n) +w:n
+ * of float32. A batch is a struct (+s) of its columns.
+ *
+ * Export keeps a share of the batch until the consumer calls release. Import keeps the producer's
+ * array alive until the last column is gone, and copies only what our layout has no room for:
+ * bitmaps at an offset, NULL rows that do not hold zeros, timestamps in other units, smaller and
+ * unsigned integers, large strings. Everything that can be checked is checked, as the buffers come
+ * without their sizes: counts, offsets ascending and within 2 GiB, UTF-8. */
+#ifndef MR_DATA_ARROW_H
+#define MR_DATA_ARROW_H
+
+#include "data/batch.h"
+
+#ifndef ARROW_C_DATA_INTERFACE
+#define ARROW_C_DATA_INTERFACE
+
+#define ARROW_FLAG_DICTIONARY_ORDERED 1
+#define ARROW_FLAG_NULLABLE           2
+#define ARROW_FLAG_MAP_KEYS_SORTED    4
+
+struct ArrowSchema {
+    const char *format;
+    const char *name;
+    const char *metadata;
+    int64_t flags;
+    int64_t n_children;
+    struct ArrowSchema **children;
+    struct ArrowSchema *dictionary;
+    void (*release)(struct ArrowSchema *);
+    void *private_data;
+};
+
+struct ArrowArray {
+    int64_t length;
+    int64_t null_count;
+    int64_t offset;
+    int64_t n_buffers;
+    int64_t n_children;
+    const void **buffers;
+    struct ArrowArray **children;
+    struct ArrowArray *dictionary;
+    void (*release)(struct ArrowArray *);
+    void *private_data;
+};
+
+#endif
+
+#ifndef ARROW_C_STREAM_INTERFACE
+#define ARROW_C_STREAM_INTERFACE
+
+struct ArrowArrayStream {
+    int (*get_schema)(struct ArrowArrayStream *, struct ArrowSchema *out);
+    int (*get_next)(struct ArrowArrayStream *, struct ArrowArray *out);
+    const char *(*get_last_error)(struct ArrowArrayStream *);
+    void (*release)(struct ArrowArrayStream *);
+    void *private_data;
+};
+
+#endif
+
+/* Fill *out, which the caller (or whoever it is given to) releases through out->release. */
+mr_status mr_arrow_export_schema(const mr_schema *schema, struct ArrowSchema *out, mr_error *err);
+mr_status mr_arrow_export_batch(mr_batch *batch, struct ArrowArray *out, mr_error *err);
+
+/* Reads a struct schema; the caller still releases `from`. MR_UNSUPPORTED names the column and its
+ * format. */
+mr_status mr_arrow_import_schema(const struct ArrowSchema *from, mr_schema **out, mr_error *err);
+/* Moves *array in (its release becomes NULL) on success; on failure the caller still owns it.
+ * `schema` describes it. */
+mr_status mr_arrow_import_batch(const struct ArrowSchema *schema, struct ArrowArray *array,
+                                mr_batch **out, mr_error *err);
+
+/* A stream that calls next(context) for batches (MR_OK with NULL: the end) and drop(context) on
+ * release. */
+typedef struct mr_arrow_producer {
+    mr_schema *schema; /* retained */
+    mr_status (*next)(void *context, mr_batch **out, mr_error *err);
+    void (*drop)(void *context); /* nullable */
+    void *context;
+} mr_arrow_producer;
+
+mr_status mr_arrow_export_stream(const mr_arrow_producer *producer, struct ArrowArrayStream *out,
+                                 mr_error *err);
+
+#endif
