@@ -80,7 +80,7 @@ typedef struct mr_spec_view {
     mr_spec_aggregate *aggregates;
     size_t aggregate_count;
     int64_t resolution_us, lateness_us, ttl_us; /* lateness < 0: default */
-    mr_spec_text output_names; /* pattern of {view} {aggregate} {window}; NULL: {view}_{aggregate}_{window} */
+    mr_spec_text names; /* pattern of {view} {aggregate} {window}; NULL: {view}_{aggregate}_{window} */
 } mr_spec_view;
 
 typedef struct mr_spec_score {
@@ -136,7 +136,7 @@ typedef struct mr_spec {
 mr_status mr_spec_read(const mr_yaml *root, const char *file, mr_arena *arena, mr_spec *out, mr_error *err);
 /* "90s", "15m", "1h", "7d", "2w", "10ms", "5us"; false when it is none or too long. */
 bool mr_spec_duration(const char *text, int64_t *out_us);
-/* The nearest of `count` names, or NULL when none is near: for "did you mean". */
-const char *mr_spec_nearest(const char *word, const char *const *names, size_t count);
+/* The keys of every section with what they mean, as Markdown: the reference page. */
+void mr_spec_reference(mr_bytes *out);
 
 #endif
