@@ -48,6 +48,8 @@ setup:
 $(B)/%_avx2.o: CFLAGS += -mavx2 -mbmi -mbmi2
 $(B)/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx2 -mbmi -mbmi2
 
+$(B)/src/cmd/version.o: CFLAGS += -DMR_COMMIT='"$(shell git rev-parse --short=12 HEAD 2>/dev/null)"'
+
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) -c -o $@ $<

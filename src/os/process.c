@@ -130,6 +130,8 @@ int mr_process_id(void)
 static mr_status stream_failed(mr_error *err, const char *verb, int fd, int number)
 {
     char reason[128];
+    if (number == EPIPE)
+        return MR_FAIL(err, MR_END, "who reads descriptor %d has gone away", fd);
     if (number == EINTR)
         return MR_FAIL(err, MR_INTERRUPTED, "stopped by signal %d", mr_process_stop_asked());
     return MR_FAIL(err, number == ENOSPC || number == EDQUOT ? MR_FULL : MR_IO,

@@ -1,0 +1,28 @@
+/* help.h -- the table of verbs, told in the forms people and tools read: help, man page, markdown,
+ * completion. All of them are functions of the table alone. */
+#ifndef MR_CMD_HELP_H
+#define MR_CMD_HELP_H
+
+#include "cmd/verb.h"
+
+mr_status mr_help_overview(mr_output *output);
+/* The verbs whose first word is `name`. */
+mr_status mr_help_group(mr_output *output, const char *name);
+mr_status mr_help_verb(mr_output *output, const struct mr_verb *verb);
+mr_status mr_help_man(mr_output *output);      /* roff, for man(7) */
+mr_status mr_help_markdown(mr_output *output); /* docs/reference/cli.md */
+
+/* "TOPIC [FILES...]" of a verb, with a leading blank, into out. */
+void mr_help_operands(const struct mr_verb *verb, mr_bytes *out);
+/* "-n, --name VALUE" of an option into out (128 bytes). Returns out. */
+const char *mr_help_option(const struct mr_option *option, char *out);
+/* The option's sentence with default and environment variable, into out (512 bytes). Returns out.
+ */
+const char *mr_help_sentence(const struct mr_option *option, char *out);
+
+/* Exit codes of the program: index 0, 1, ... until false. */
+bool mr_help_exit(size_t index, int *out_code, const char **out_when);
+
+extern const struct mr_verb mr_verb_version;
+
+#endif
