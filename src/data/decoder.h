@@ -35,7 +35,7 @@
  * in any order; keys that the schema does not name are checked for syntax and skipped (nesting up
  * to 64). Rejected: a key of the schema twice (also when spelled with escapes), a missing key or
  * null unless nullable, everything RFC 8259 does not allow (NaN, +1, 01, 1., trailing commas,
- * control characters, lone surrogates), \u0000.
+ * control characters), and lone surrogates.
  *
  * Places. Lines are physical lines (ended by LF) from 1, columns are bytes from 1. The place of a
  * reject is the first offending byte where bytes are wrong (NUL, not UTF-8, quotes, JSON syntax),

@@ -4,9 +4,10 @@
  * lines: one object a row, every field of the schema in its order, NULL as null. Floats in the
  * shortest form that reads back to the same bits; NaN, Infinity and -Infinity as these words (JSON:
  * as strings) and timestamps outside the years 1 to 9999 as @microseconds: to read those, the
- * decoder needs allow_nonfinite. (One NaN: sign and payload are not kept.) bytes are base64,
- * vectors JSON arrays, timestamps RFC 3339 in UTC with as many digits as needed. Append-only
- * writers: a failed allocation shows in out->failed, ask once at the end. */
+ * decoder needs allow_nonfinite. (One NaN: sign and payload are not kept; and CSV cannot carry a
+ * NUL inside a string.) bytes are base64, vectors JSON arrays, timestamps RFC 3339 in UTC with as
+ * many digits as needed. Append-only writers: a failed allocation shows in out->failed, ask once at
+ * the end. */
 #ifndef MR_DATA_ENCODER_H
 #define MR_DATA_ENCODER_H
 
