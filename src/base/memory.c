@@ -18,6 +18,7 @@ static _Atomic uint64_t heap_used_bytes;
 static _Thread_local int64_t fail_countdown = -1;
 static _Thread_local bool fail_persistent;
 static _Thread_local uint64_t asked_count;
+static _Thread_local int fail_holds;
 
 uint64_t mr_memory_fail_after(int64_t n, bool persistent)
 {
@@ -28,8 +29,15 @@ uint64_t mr_memory_fail_after(int64_t n, bool persistent)
     return asked;
 }
 
+void mr_memory_fail_hold(int step)
+{
+    fail_holds += step;
+}
+
 static bool should_fail(void)
 {
+    if (MR_UNLIKELY(fail_holds > 0))
+        return false;
     asked_count++;
     if (MR_LIKELY(fail_countdown < 0))
         return false;

@@ -38,6 +38,9 @@ uint64_t mr_memory_used_bytes(void);
 /* Fault injection: the (n+1)-th allocation from now on this thread fails; with `persistent` all later
  * ones fail too. n < 0 turns it off. Returns how many allocations were asked for since the last call. */
 uint64_t mr_memory_fail_after(int64_t n, bool persistent);
+/* +1, and later -1: between them this thread's allocations neither fail on request nor count as asked for.
+ * For the machinery of tests, whose memory is not what is tested. */
+void mr_memory_fail_hold(int step);
 
 #define MR_NEW(type)          ((type *)mr_alloc_zero(1, sizeof(type)))
 #define MR_OUT_OF_MEMORY(err) MR_FAIL((err), MR_NO_MEMORY, "out of memory")

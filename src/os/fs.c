@@ -47,7 +47,13 @@ mr_status mr_file_write(mr_file *file, uint64_t offset, const void *from, size_t
 
 mr_status mr_file_sync(mr_file *file, mr_error *err)
 {
-    return file->kind->sync(file, err);
+    if (file->sync_failed)
+        return MR_FAIL(err, MR_IO,
+                       "cannot sync %s: an earlier sync failed, so its content is unknown",
+                       file->path);
+    mr_status status = file->kind->sync(file, err);
+    file->sync_failed = status != MR_OK;
+    return status;
 }
 
 mr_status mr_file_truncate(mr_file *file, uint64_t size, mr_error *err)

@@ -74,6 +74,7 @@ struct mr_file {
     const mr_fs_kind *kind;
     mr_fs *fs;
     const char *path; /* as it was opened; lent until closed */
+    _Atomic bool sync_failed;
 };
 
 /* The machine's own files; a static object, never freed. */

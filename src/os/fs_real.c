@@ -1,15 +1,12 @@
 /* fs_real.c -- the machine's own files.
  *
  * (1) Reads and writes are whole or fail: short ones and EINTR are retried here.
- * (2) After a failed fdatasync the kernel may drop the dirty pages and report success next time
- * (fsyncgate, 2018), so the first failure of a file is kept and every later sync of it fails too.
  * Thread: any. */
 #include "os/fs.h"
 
 #include <errno.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +18,6 @@
 typedef struct real_file {
     mr_file base;
     int fd;
-    atomic_bool sync_failed;
     char path[]; /* for error texts */
 } real_file;
 
@@ -54,6 +50,7 @@ static mr_status status_of(int number)
     case EBUSY:
         return MR_BUSY;
     case EINVAL:
+    case EBADF: /* opened for reading */
     case EISDIR:
     case ENAMETOOLONG:
         return MR_INVALID;
@@ -112,7 +109,9 @@ static mr_status real_open(mr_fs *fs, const char *path, mr_open_mode mode, mr_fi
     if (file == NULL)
         return MR_OUT_OF_MEMORY(err);
     memcpy(file->path, path, path_bytes);
-    file->base = (mr_file){fs->kind, fs, file->path};
+    file->base.kind = fs->kind;
+    file->base.fs = fs;
+    file->base.path = file->path;
     file->fd = open_file(path, mode);
     if (file->fd < 0) {
         int number = errno;
@@ -167,19 +166,11 @@ static mr_status real_write(mr_file *file, uint64_t offset, const void *from, si
 
 static mr_status real_sync(mr_file *file, mr_error *err)
 {
-    real_file *self = (real_file *)(void *)file;
-    if (atomic_load(&self->sync_failed))
-        return MR_FAIL(err, MR_IO,
-                       "cannot sync %s: an earlier sync of it failed, so its content is unknown",
-                       file->path);
     int result;
     do
-        result = fdatasync(self->fd);
+        result = fdatasync(fd_of(file));
     while (result != 0 && errno == EINTR);
-    if (result == 0)
-        return MR_OK;
-    atomic_store(&self->sync_failed, true);
-    return fail(err, errno, "sync", file->path);
+    return result == 0 ? MR_OK : fail(err, errno, "sync", file->path);
 }
 
 static mr_status real_truncate(mr_file *file, uint64_t size, mr_error *err)
