@@ -1,0 +1,67 @@
+/* spill.h -- the store of cold keys: an ordered map on disk that is only a cache.
+ *
+ *   (table, slot, word) -> bytes: the records (record.c) of all keys with that word, one behind the other
+ *
+ * (1) Written only between begin and commit, by the pipeline's thread, while nobody reads.
+ * (2) Read by any thread between commits; bytes are lent until the lease is given back.
+ * (3) Wiped at open: nothing in it is needed after a crash, so nothing is ever synced.
+ * To add a store: one file with a mr_spill_kind; the conformance test in spill_test.c lists it. */
+#ifndef MR_STATE_SPILL_H
+#define MR_STATE_SPILL_H
+
+#include "os/fs.h"
+
+typedef struct mr_spill mr_spill;
+typedef struct mr_spill_scan mr_spill_scan;
+
+typedef struct mr_spill_place {
+    uint16_t table;
+    uint16_t slot;
+    uint64_t word;
+} mr_spill_place;
+
+typedef struct mr_spill_value {
+    const uint8_t *bytes;
+    size_t size;
+    int lease; /* private */
+} mr_spill_value;
+
+typedef struct mr_spill_stats {
+    uint64_t places;
+    uint64_t file_bytes; /* 0: not on disk */
+} mr_spill_stats;
+
+typedef struct mr_spill_kind {
+    const char *name;
+    /* Wipes the folder. */
+    mr_status (*open)(mr_fs *fs, const char *folder, mr_spill **out, mr_error *err);
+    void (*close)(mr_spill *spill);
+    mr_status (*begin)(mr_spill *spill, mr_error *err);
+    mr_status (*put)(mr_spill *spill, mr_spill_place place, const void *bytes, size_t size,
+                     mr_error *err);
+    mr_status (*remove)(mr_spill *spill, mr_spill_place place, mr_error *err); /* absent is fine */
+    mr_status (*commit)(mr_spill *spill,
+                        mr_error *err); /* on failure nothing since begin is there */
+    void (*abort)(mr_spill *spill);
+    /* MR_NOT_FOUND without touching err. Inside begin..commit: pipeline's thread, sees what was put. */
+    mr_status (*get)(mr_spill *spill, mr_spill_place place, mr_spill_value *out, mr_error *err);
+    void (*release)(mr_spill *spill, mr_spill_value *value);
+    /* All places of one slot by word. MR_END at the end; the value is lent until the next call. */
+    mr_status (*scan_open)(mr_spill *spill, uint16_t table, uint16_t slot, mr_spill_scan **out,
+                           mr_error *err);
+    mr_status (*scan_next)(mr_spill_scan *scan, uint64_t *out_word, mr_spill_value *out,
+                           mr_error *err);
+    void (*scan_close)(mr_spill_scan *scan); /* NULL is allowed */
+    /* Lets mapped pages go when more than a bound are resident. Between micro-batches. */
+    void (*relax)(mr_spill *spill);
+    void (*stats)(const mr_spill *spill, mr_spill_stats *out);
+} mr_spill_kind;
+
+struct mr_spill {
+    const mr_spill_kind *kind;
+};
+
+extern const mr_spill_kind mr_spill_lmdb;
+extern const mr_spill_kind mr_spill_memory;
+
+#endif
