@@ -1,0 +1,248 @@
+/* run_internal.h -- a pipeline at work, as the siblings of this room see it.
+ *
+ *   take.c ...... which records come next: merge by event time, or what the journal says
+ *   journal.c ... the order of everything taken, in the topic system/journal/<pipeline>
+ *   rows.c ...... the rows of each source in one micro-batch: check, filter, derive
+ *   eval.c ...... expressions over row ranges, on all workers
+ *   stage.c ..... features, derive, score, decide
+ *   sink.c ...... appending what the sinks lack
+ *   commit.c .... making it durable, beside the flow
+ *   recover.c ... checkpoint, replay
+ *   pipeline.c .. birth, steps, death, questions
+ *
+ * Numbers: a *merged index* m counts the records of one micro-batch; its position is batch.position + m. */
+#ifndef MR_PIPELINE_RUN_INTERNAL_H
+#define MR_PIPELINE_RUN_INTERNAL_H
+
+#include "feature/view.h"
+#include "log/log.h"
+#include "os/thread.h"
+#include "pipeline/pipeline.h"
+#include "pipeline/plan_internal.h"
+#include "pipeline/stream.h"
+#include "state/state.h"
+
+#define STREAMS_MAX      256
+#define BATCH_ROWS       4096
+#define RUN_POSITION_NONE UINT64_MAX
+
+/* `rows` records of one stream in a row. */
+typedef struct take_run {
+    uint32_t stream;
+    uint32_t rows;
+} take_run;
+
+typedef struct take_runs {
+    take_run *items;
+    size_t count;
+    size_t room;
+} take_runs;
+
+/* The rows of one source in the micro-batch. */
+typedef struct source_rows {
+    mr_column *columns;  /* of the source's frame; the `on` source: of the plan's frame */
+    uint32_t column_count; /* filled so far */
+    uint32_t count;      /* rows that passed check and filter */
+    uint32_t *merged;    /* merged index of each row; NULL: row r is merged index r */
+    uint32_t merged_room;
+} source_rows;
+
+/* One micro-batch on its way. */
+typedef struct micro_batch {
+    uint64_t position;   /* of merged index 0 */
+    uint32_t rows;       /* records taken */
+    take_runs runs;
+    bool forced;         /* the order rests on a wall clock: the journal must be durable first */
+    bool replayed;       /* the journal has it already */
+    int64_t append_us;   /* wall time of the oldest record; 0: unknown */
+    int64_t time_max;    /* newest event time */
+    source_rows sources[MR_SOURCES_MAX];
+} micro_batch;
+
+/* ---- journal ---- */
+
+typedef struct mr_journal mr_journal;
+
+mr_status mr_journal_open(mr_log *log, const char *pipeline, mr_journal **out, mr_error *err);
+void mr_journal_close(mr_journal *journal);
+/* Appends one micro-batch: where each stream stood before it, and the runs. */
+mr_status mr_journal_append(mr_journal *journal, const micro_batch *batch, mr_stream *const *streams,
+                            size_t stream_count, const uint64_t *starts, uint64_t plan_hash, mr_error *err);
+/* Makes all that was appended durable. Any thread. */
+mr_status mr_journal_commit(mr_journal *journal, mr_error *err);
+uint64_t mr_journal_end(const mr_journal *journal); /* offset of the next entry */
+
+/* One entry read back; all is lent until the next call. */
+typedef struct journal_entry {
+    uint64_t position;
+    uint64_t rows;
+    uint64_t offset;     /* of the entry itself */
+    const take_run *runs; /* stream numbers are those of `names` */
+    size_t run_count;
+    const uint64_t *starts;
+    const char *const *names; /* of the streams: "payments/0" */
+    size_t stream_count;
+} journal_entry;
+
+/* Reads on from that entry (0: the first that is kept). */
+mr_status mr_journal_rewind(mr_journal *journal, uint64_t offset, mr_error *err);
+/* MR_END behind the last entry that was there at open. */
+mr_status mr_journal_next(mr_journal *journal, journal_entry *out, mr_error *err);
+/* The position behind the last entry that was there at open, 0 when there was none. */
+uint64_t mr_journal_position_end(const mr_journal *journal);
+
+/* ---- evaluation ---- */
+
+typedef struct eval_item {
+    const mr_expr *expr;
+    mr_column *to; /* zeroed before; may be one of the columns that later items read */
+} eval_item;
+
+/* Evaluates items in order over rows [0, rows) of `columns`; each may use those before it. */
+mr_status eval_columns(mr_pipeline *pipeline, const eval_item *items, size_t item_count, const mr_column *columns,
+                       uint32_t rows, mr_error *err);
+/* Rows of a condition, into pipeline->selection. */
+mr_status eval_filter(mr_pipeline *pipeline, const mr_expr *expr, const mr_column *columns, uint32_t rows,
+                      size_t *out_count, mr_error *err);
+
+/* Worker's share of the rows, at multiples of 64. */
+void run_range(uint32_t rows, int worker, int workers, uint32_t *out_first, uint32_t *out_count);
+/* The first failure in worker_errors after a stage. */
+mr_status run_worker_error(const mr_pipeline *pipeline, mr_error *err);
+
+/* ---- sinks ---- */
+
+typedef struct run_sink {
+    const plan_sink *plan;  /* NULL: dead letters */
+    mr_topic *topic;
+    uint64_t producer_id;
+    uint64_t known;         /* positions below this are in the topic already */
+    uint64_t appended_end;  /* offset to commit */
+    uint64_t rows;          /* appended by this process */
+} run_sink;
+
+mr_status run_sink_open(mr_pipeline *pipeline, const char *topic_name, const plan_sink *plan, mr_schema *schema,
+                        const char *producer, run_sink *sink, mr_error *err);
+void run_sink_close(run_sink *sink);
+/* Appends the rows of a frame to a sink: rows are those chosen by `when`; each row's position is
+ * batch->position + merged[row]. Rows below `known` are left out. */
+mr_status run_sink_append(mr_pipeline *pipeline, run_sink *sink, const micro_batch *batch,
+                          const source_rows *rows, mr_error *err);
+/* Appends a ready batch that stands for positions [first, next). */
+mr_status run_sink_append_batch(run_sink *sink, mr_batch *batch, uint64_t first, uint64_t next, mr_error *err);
+
+/* ---- dead letters ---- */
+
+typedef struct dead_letter {
+    const char *source;
+    const char *place;  /* file:line:column or topic/partition@offset */
+    const char *field;  /* "" for none */
+    const char *reason;
+    const uint8_t *bytes;
+    size_t size;
+    uint64_t sequence;
+} dead_letter;
+
+mr_status run_dead_letter_add(mr_pipeline *pipeline, mr_builder *to, const dead_letter *letter, mr_error *err);
+
+/* ---- the pipeline ---- */
+
+/* What waits to become durable. */
+typedef struct commit_item {
+    uint64_t position_end;
+    bool forced;
+    uint32_t rows;       /* decided rows, for the latency histogram */
+    int64_t append_us;
+} commit_item;
+
+#define COMMIT_QUEUE_MAX 32
+
+typedef struct committer {
+    mr_mutex mutex;
+    mr_condition changed;
+    mr_thread *thread;   /* NULL: everything is committed by the caller */
+    commit_item queue[COMMIT_QUEUE_MAX];
+    size_t first, count;
+    bool busy, stop;
+    bool failed;
+    mr_error error;
+    uint64_t position_done; /* all sinks are durable up to here */
+} committer;
+
+typedef struct run_view {
+    const plan_view *plan;
+    mr_view *view;
+    mr_view_work *work;
+    mr_column *inputs, *wheres, *keys, *lookups, *outputs;
+    int64_t stream_time;
+} run_view;
+
+struct mr_pipeline {
+    mr_plan *plan;
+    mr_pipeline_options options;
+    char folder[MR_PATH_MAX];
+    mr_file *lock;
+    mr_budget budget;
+    mr_state *state;
+    mr_pool *pool;
+    int workers;
+    mr_stream *streams[STREAMS_MAX];
+    size_t stream_count;
+    uint64_t starts[STREAMS_MAX]; /* ordinals before the micro-batch, for the journal */
+    mr_journal *journal;
+    bool replaying;
+    take_runs replay;            /* runs of the journal still to be taken; replay.items[replay_next...] */
+    size_t replay_next;
+    uint32_t replay_map[STREAMS_MAX]; /* journal stream -> ours */
+    run_view *views;
+    struct run_emit *emits;
+    run_sink *sinks;
+    size_t sink_count;
+    run_sink dead;               /* records that failed a check, by position */
+    run_sink dead_streams[MR_SOURCES_MAX]; /* records a decoder refused, by reject number */
+    mr_schema *dead_schema;
+    mr_builder dead_rows;
+    micro_batch batch;
+    mr_view_step *steps;
+    mr_expr_scratch *scratches;  /* one per worker */
+    mr_error *worker_errors;
+    mr_scratch **model_scratches;
+    mr_column *score_columns;
+    float *score_values;
+    uint32_t score_stride;
+    uint32_t *selection;
+    uint32_t rows_max;
+    mr_batch *last_output;
+    committer commit;
+    uint64_t position;           /* of the next record to take */
+    int64_t next_checkpoint_ns;
+    bool checkpoint_slots_done;
+    mr_thread *checkpoint_thread;
+    bool failed;
+    mr_mutex stats_mutex;
+    mr_pipeline_stats stats;
+};
+
+/* take.c: fills batch->runs, rows, forced and takes nothing yet. rows 0: nothing to take now. */
+mr_status run_take(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
+/* rows.c: moves the rows out of the streams into batch->sources. */
+mr_status run_rows(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
+void run_rows_release(mr_pipeline *pipeline, micro_batch *batch);
+/* stage.c */
+mr_status run_stages(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
+/* commit.c */
+mr_status run_commit_start(mr_pipeline *pipeline, mr_error *err);
+void run_commit_stop(mr_pipeline *pipeline);
+mr_status run_commit(mr_pipeline *pipeline, const commit_item *item, bool more_waits, mr_error *err);
+mr_status run_commit_wait(mr_pipeline *pipeline, mr_error *err); /* until the queue is empty */
+uint64_t run_commit_position(mr_pipeline *pipeline);
+/* recover.c */
+mr_status run_recover(mr_pipeline *pipeline, mr_error *err);
+mr_status run_checkpoint_tick(mr_pipeline *pipeline, bool all, mr_error *err);
+/* emit.c */
+mr_status run_emits_open(mr_pipeline *pipeline, mr_error *err);
+mr_status run_emits_batch(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
+mr_status run_emits_finish(mr_pipeline *pipeline, mr_error *err);
+void run_emits_close(mr_pipeline *pipeline);
+
+#endif
