@@ -14,7 +14,8 @@ typedef struct status_row {
 } status_row;
 
 static const status_row rows[MR_STATUS_COUNT] = {
-#define X(name, text, http, exit, retriable) [MR_##name] = {#name, text, http, exit, retriable},
+#define X(symbol, name, text, http, exit, retriable)                                               \
+    [MR_##symbol] = {name, text, http, exit, retriable},
     MR_STATUS_MAP(X)
 #undef X
 };
@@ -76,7 +77,8 @@ void mr_error_place(mr_error *err, const char *file, uint64_t line, uint64_t col
     else if (column == 0)
         (void)snprintf(err->place, sizeof err->place, "%s:%" PRIu64, file, line);
     else
-        (void)snprintf(err->place, sizeof err->place, "%s:%" PRIu64 ":%" PRIu64, file, line, column);
+        (void)snprintf(err->place, sizeof err->place, "%s:%" PRIu64 ":%" PRIu64, file, line,
+                       column);
 }
 
 void mr_error_prefix(mr_error *err, const char *format, ...)

@@ -11,25 +11,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/*  X(NAME, text, http, exit, retriable) */
+/*  X(NAME, name, text, http, exit, retriable) */
 #define MR_STATUS_MAP(X)                                                                           \
-    X(OK, "ok", 200, 0, false)                                                                     \
-    X(INVALID, "invalid input", 400, 2, false)                                                     \
-    X(NOT_FOUND, "no such thing", 404, 3, false)                                                   \
-    X(EXISTS, "exists already", 409, 4, false)                                                     \
-    X(CONFLICT, "conflicts with what is there", 409, 5, false)                                     \
-    X(CORRUPT, "data is damaged", 500, 6, false)                                                   \
-    X(IO, "input or output failed", 500, 7, false)                                                 \
-    X(FULL, "a limit is reached", 503, 8, true)                                                    \
-    X(NO_MEMORY, "out of memory", 503, 9, true)                                                    \
-    X(BUSY, "in use by another", 503, 10, true)                                                    \
-    X(UNSUPPORTED, "not supported", 501, 11, false)                                                \
-    X(INTERRUPTED, "interrupted", 503, 12, true)                                                   \
-    X(END, "end of data", 404, 0, false)                                                           \
-    X(INTERNAL, "a mistake of ours", 500, 70, false)
+    X(OK, "ok", "ok", 200, 0, false)                                                               \
+    X(INVALID, "invalid", "invalid input", 400, 2, false)                                          \
+    X(NOT_FOUND, "not_found", "no such thing", 404, 3, false)                                      \
+    X(EXISTS, "exists", "exists already", 409, 4, false)                                           \
+    X(CONFLICT, "conflict", "conflicts with what is there", 409, 5, false)                         \
+    X(CORRUPT, "corrupt", "data is damaged", 500, 6, false)                                        \
+    X(IO, "io", "input or output failed", 500, 7, false)                                           \
+    X(FULL, "full", "a limit is reached", 503, 8, true)                                            \
+    X(NO_MEMORY, "no_memory", "out of memory", 503, 9, true)                                       \
+    X(BUSY, "busy", "in use by another", 503, 10, true)                                            \
+    X(UNSUPPORTED, "unsupported", "not supported", 501, 11, false)                                 \
+    X(INTERRUPTED, "interrupted", "interrupted", 503, 12, true)                                    \
+    X(END, "end", "end of data", 404, 0, false)                                                    \
+    X(INTERNAL, "internal", "a mistake of ours", 500, 70, false)
 
 typedef enum mr_status {
-#define X(name, text, http, exit, retriable) MR_##name,
+#define X(symbol, name, text, http, exit, retriable) MR_##symbol,
     MR_STATUS_MAP(X)
 #undef X
         MR_STATUS_COUNT
