@@ -27,7 +27,7 @@ SOURCES := $(filter-out %_test.c %_fuzz.c %_bench.c,$(wildcard src/*/*.c))
 CORE := $(filter-out src/cmd/%,$(SOURCES))
 COMMANDS := $(filter src/cmd/%,$(SOURCES))
 TESTS := $(wildcard src/*/*_test.c) $(wildcard test/*.c) $(wildcard sim/*.c)
-BENCHES := $(wildcard src/*/*_bench.c) $(wildcard bench/*.c)
+BENCHES := $(wildcard src/*/*_bench.c) $(wildcard bench/*.c) test/xgboost_oracle.c
 FUZZERS := $(wildcard src/*/*_fuzz.c)
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 

@@ -1,0 +1,515 @@
+/* tree_model.c -- a forest behind the model interface: which kernels run, and when.
+ *
+ * At load every kernel that can run here and that suits the forest's shape is timed for a few milliseconds
+ * on rows drawn from the forest's own thresholds; the fastest one for rows and the fastest one for batches
+ * stay. Few rows at the end of a batch go row by row when that is cheaper than a block. None of this can be
+ * seen in the scores. */
+#include "model/tree_model.h"
+
+#include "base/assert.h"
+#include "model/model_internal.h"
+#include "model/tree_kernel.h"
+#include "os/clock.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MEASURE_ROWS       64
+#define MEASURE_NS_MAX     2000000 /* per kernel and purpose */
+#define MEASURE_ROUNDS_MAX 5
+#define DESCRIPTION_BYTES  256
+
+static const mr_tree_kernel *const kernels[] = {
+    &mr_tree_walk,
+#if 0
+    &mr_tree_masks_avx2,
+    &mr_tree_masks_avx512,
+    &mr_tree_ranks_avx512,
+#endif
+};
+
+typedef struct tree_model {
+    mr_model model;
+    mr_forest *forest;
+    const mr_tree_objective *objective;
+    mr_tree_plan *batch, *row; /* may be the same */
+    size_t rows_max;           /* up to so many rows go one by one */
+    char *names;
+    const char **input_names;
+    char *output_text;
+    const char **output_names;
+    char description[DESCRIPTION_BYTES];
+} tree_model;
+
+static const tree_model *as_trees(const mr_model *model)
+{
+    return (const tree_model *)(const void *)model;
+}
+
+/* ---- scratch: margins of a block | rows of floats | a converted column | the kernels' own ---- */
+
+typedef struct work {
+    float *margins, *rows, *column;
+    uint8_t *kernel;
+} work;
+
+static size_t rounded(size_t bytes)
+{
+    return (bytes + MR_ALIGN - 1) / MR_ALIGN * MR_ALIGN;
+}
+
+static size_t margin_bytes(const mr_forest *forest)
+{
+    return rounded(sizeof(float) * MR_TREE_BLOCK_ROWS * forest->group_count);
+}
+
+static work work_of(const tree_model *trees, uint8_t *bytes)
+{
+    work w = {.margins = (float *)(void *)bytes};
+    w.column = (float *)(void *)(bytes + margin_bytes(trees->forest));
+    w.rows = w.column + MR_TREE_BLOCK_ROWS;
+    w.kernel = (uint8_t *)w.rows + rounded(sizeof(float) * trees->forest->feature_count);
+    return w;
+}
+
+static size_t work_bytes(const mr_forest *forest, size_t kernel_bytes)
+{
+    return margin_bytes(forest) + sizeof(float) * MR_TREE_BLOCK_ROWS +
+           rounded(sizeof(float) * forest->feature_count) + rounded(kernel_bytes);
+}
+
+/* ---- scoring ---- */
+
+static void score_one(const tree_model *trees, const mr_column *const *inputs, size_t row,
+                      float *margins, size_t stride, const work *w)
+{
+    float sums[MR_MODEL_OUTPUTS_MAX];
+    for (uint32_t f = 0; f < trees->forest->feature_count; f++)
+        mr_model_convert(inputs[f], row, 1, &w->rows[f]);
+    trees->row->kernel->row(trees->row, w->rows, sums, w->kernel);
+    for (uint32_t g = 0; g < trees->forest->group_count; g++)
+        margins[g * stride] = sums[g];
+}
+
+static void score_block(const tree_model *trees, const mr_column *const *inputs, size_t first,
+                        size_t count, float *margins, size_t stride, const work *w)
+{
+    if (count > trees->rows_max)
+        trees->batch->kernel->batch(trees->batch, inputs, first, count, margins, stride, w->kernel);
+    else
+        for (size_t r = 0; r < count; r++)
+            score_one(trees, inputs, first + r, margins + r, stride, w);
+}
+
+mr_status mr_tree_model_score(const mr_model *model, const mr_column *const *inputs, size_t first,
+                              size_t count, const mr_model_out *out, mr_scratch *scratch,
+                              mr_error *err)
+{
+    (void)err;
+    const tree_model *trees = as_trees(model);
+    work w = work_of(trees, scratch->bytes);
+    for (size_t at = 0; at < count; at += MR_TREE_BLOCK_ROWS) {
+        size_t block = MR_MIN(count - at, (size_t)MR_TREE_BLOCK_ROWS);
+        float *margins = out->margins != NULL ? out->margins + at : w.margins;
+        size_t stride = out->margins != NULL ? out->stride : MR_TREE_BLOCK_ROWS;
+        score_block(trees, inputs, first + at, block, margins, stride, &w);
+        if (out->scores != NULL)
+            mr_tree_objective_apply(trees->objective, trees->forest->group_count, margins, stride,
+                                    block, out->scores + at, out->stride);
+    }
+    return MR_OK;
+}
+
+void mr_tree_model_score_row(const mr_model *model, const float *inputs, float *out_margins,
+                             float *out_scores, mr_scratch *scratch)
+{
+    const tree_model *trees = as_trees(model);
+    work w = work_of(trees, scratch->bytes);
+    float *margins = out_margins != NULL ? out_margins : w.margins;
+    trees->row->kernel->row(trees->row, inputs, margins, w.kernel);
+    if (out_scores != NULL)
+        mr_tree_objective_apply(trees->objective, trees->forest->group_count, margins, 1, 1,
+                                out_scores, 1);
+}
+
+/* ---- which kernels may run ---- */
+
+typedef struct kernel_choice {
+    const char *batch_kernel, *row_kernel;
+    mr_tree_cpu cpu_max;
+    bool fast;
+} kernel_choice;
+
+static kernel_choice choice_of(const mr_model_kind *kind, const mr_model_options *options)
+{
+    const mr_setting *s = options->settings;
+    size_t n = options->setting_count;
+    const char *cpu = mr_setting_text(kind->settings, s, n, "cpu");
+    return (kernel_choice){
+        .batch_kernel = mr_setting_text(kind->settings, s, n, "batch_kernel"),
+        .row_kernel = mr_setting_text(kind->settings, s, n, "row_kernel"),
+        .cpu_max = strcmp(cpu, "plain") == 0  ? MR_CPU_PLAIN
+                   : strcmp(cpu, "avx2") == 0 ? MR_CPU_AVX2
+                                              : MR_CPU_AVX512,
+        .fast = strcmp(mr_setting_text(kind->settings, s, n, "sum"), "fast") == 0,
+    };
+}
+
+static bool is_wanted(const char *wanted, const char *name)
+{
+    return strcmp(wanted, "auto") == 0 || strncmp(wanted, name, strlen(wanted)) == 0;
+}
+
+static bool may_run(const mr_tree_kernel *kernel, const kernel_choice *choice)
+{
+    return kernel->cpu <= choice->cpu_max && (kernel->runs_here == NULL || kernel->runs_here());
+}
+
+/* ---- measuring ---- */
+
+typedef struct probe {
+    const mr_forest *forest;
+    float *values; /* MEASURE_ROWS x feature_count, by column; then the same by row */
+    mr_column *columns;
+    const mr_column **inputs;
+    uint8_t *scratch;
+} probe;
+
+static void probe_deinit(probe *p)
+{
+    mr_free(p->values);
+    mr_free(p->columns);
+    mr_free(p->inputs);
+    mr_free(p->scratch);
+}
+
+/* Values around thresholds of the model, so that walks take every turn. */
+static void fill_probe(probe *p)
+{
+    mr_random_seeded random;
+    mr_random_seeded_init(&random, 1);
+    const mr_forest *forest = p->forest;
+    size_t total = (size_t)MR_TREE_BLOCK_ROWS * forest->feature_count;
+    for (size_t i = 0; i < total; i++)
+        p->values[i] = (float)mr_random_unit(&random);
+    for (size_t i = 0; i < total && forest->node_count > 0; i++) {
+        const mr_tree_node *node = &forest->nodes[mr_random_below(&random, forest->node_count)];
+        if (node->feature != MR_TREE_LEAF && node->set == 0)
+            p->values[node->feature * (size_t)MR_TREE_BLOCK_ROWS + i % MR_TREE_BLOCK_ROWS] =
+                node->value;
+    }
+    for (uint32_t f = 0; f < forest->feature_count; f++) {
+        p->columns[f] = (mr_column){.type = {MR_FLOAT32, 0},
+                                    .values = p->values + (size_t)f * MR_TREE_BLOCK_ROWS};
+        p->inputs[f] = &p->columns[f];
+    }
+    for (size_t r = 0; r < MEASURE_ROWS; r++)
+        for (uint32_t f = 0; f < forest->feature_count; f++)
+            p->values[total + r * forest->feature_count + f] =
+                p->values[(size_t)f * MR_TREE_BLOCK_ROWS + r];
+}
+
+static mr_status probe_init(probe *p, const mr_forest *forest, size_t scratch_bytes, mr_error *err)
+{
+    size_t features = forest->feature_count;
+    *p = (probe){.forest = forest,
+                 .values = mr_alloc(sizeof(float) * features * (MR_TREE_BLOCK_ROWS + MEASURE_ROWS)),
+                 .columns = mr_alloc(sizeof *p->columns * features),
+                 .inputs = mr_alloc(sizeof *p->inputs * features),
+                 .scratch = mr_alloc_aligned(scratch_bytes + margin_bytes(forest))};
+    if (p->values == NULL || p->columns == NULL || p->inputs == NULL || p->scratch == NULL) {
+        probe_deinit(p);
+        return MR_OUT_OF_MEMORY(err);
+    }
+    fill_probe(p);
+    return MR_OK;
+}
+
+static void run_batch(const probe *p, const mr_tree_plan *plan)
+{
+    float *margins = (float *)(void *)p->scratch;
+    plan->kernel->batch(plan, p->inputs, 0, MR_TREE_BLOCK_ROWS, margins, MR_TREE_BLOCK_ROWS,
+                        p->scratch + margin_bytes(p->forest));
+}
+
+static void run_rows(const probe *p, const mr_tree_plan *plan)
+{
+    const float *rows = p->values + (size_t)MR_TREE_BLOCK_ROWS * p->forest->feature_count;
+    for (size_t r = 0; r < MEASURE_ROWS; r++)
+        plan->kernel->row(plan, rows + r * p->forest->feature_count, (float *)(void *)p->scratch,
+                          p->scratch + margin_bytes(p->forest));
+}
+
+/* Best of a few rounds, in nanoseconds; the first one warms up and counts only when it is long. */
+static int64_t time_best(const probe *p, const mr_tree_plan *plan,
+                         void (*run)(const probe *, const mr_tree_plan *))
+{
+    mr_clock *clock = mr_clock_real();
+    int64_t start = clock->mono_ns(clock), best = INT64_MAX, now = start;
+    for (int i = 0; i < MEASURE_ROUNDS_MAX && now - start < MEASURE_NS_MAX; i++) {
+        int64_t before = now;
+        run(p, plan);
+        now = clock->mono_ns(clock);
+        best = MR_MIN(best, now - before);
+    }
+    return best;
+}
+
+/* ---- choosing ---- */
+
+typedef struct candidates {
+    mr_tree_plan *plans[MR_COUNT_OF(kernels)];
+    size_t count;
+} candidates;
+
+static void drop_others(candidates *all, const mr_tree_plan *a, const mr_tree_plan *b)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (all->plans[i] != a && all->plans[i] != b)
+            all->plans[i]->kernel->destroy(all->plans[i]);
+    all->count = 0;
+}
+
+static mr_status plan_all(const mr_forest *forest, const kernel_choice *choice, candidates *all,
+                          mr_error *err)
+{
+    for (size_t i = 0; i < MR_COUNT_OF(kernels); i++) {
+        const mr_tree_kernel *kernel = kernels[i];
+        bool batch = kernel->batch != NULL && is_wanted(choice->batch_kernel, kernel->name);
+        bool row = kernel->row != NULL && is_wanted(choice->row_kernel, kernel->name);
+        mr_tree_plan *plan = NULL;
+        if (!may_run(kernel, choice) || !(batch || row))
+            continue;
+        MR_TRY(kernel->plan(forest, choice->fast, &plan, err));
+        if (plan != NULL)
+            all->plans[all->count++] = plan;
+    }
+    return MR_OK;
+}
+
+static mr_tree_plan *best_of(const candidates *all, const probe *p, const char *wanted, bool batch,
+                             int64_t *out_ns)
+{
+    mr_tree_plan *best = NULL;
+    *out_ns = INT64_MAX;
+    for (size_t i = 0; i < all->count; i++) {
+        mr_tree_plan *plan = all->plans[i];
+        bool has = batch ? plan->kernel->batch != NULL : plan->kernel->row != NULL;
+        if (!has || !is_wanted(wanted, plan->kernel->name))
+            continue;
+        int64_t ns = time_best(p, plan, batch ? run_batch : run_rows);
+        if (best == NULL || ns < *out_ns) {
+            best = plan;
+            *out_ns = ns;
+        }
+    }
+    return best;
+}
+
+static mr_status choose(tree_model *trees, const kernel_choice *choice, candidates *all,
+                        mr_error *err)
+{
+    size_t scratch_bytes = 0;
+    for (size_t i = 0; i < all->count; i++)
+        scratch_bytes = MR_MAX(scratch_bytes, all->plans[i]->scratch_bytes);
+    probe p;
+    MR_TRY(probe_init(&p, trees->forest, scratch_bytes, err));
+    int64_t batch_ns, row_ns;
+    trees->batch = best_of(all, &p, choice->batch_kernel, true, &batch_ns);
+    trees->row = best_of(all, &p, choice->row_kernel, false, &row_ns);
+    probe_deinit(&p);
+    if (trees->batch == NULL || trees->row == NULL)
+        return MR_FAIL(err, MR_UNSUPPORTED,
+                       "batch_kernel=%s, row_kernel=%s: no such kernel runs here for this forest "
+                       "(%u trees, depth %u); auto finds one",
+                       choice->batch_kernel, choice->row_kernel, trees->forest->tree_count,
+                       trees->forest->depth_max);
+    drop_others(all, trees->batch, trees->row);
+    trees->rows_max = strcmp(choice->batch_kernel, "auto") == 0
+                          ? (size_t)(batch_ns * MEASURE_ROWS / MR_MAX(row_ns, 1))
+                          : 0;
+    trees->rows_max = MR_MIN(trees->rows_max, (size_t)MR_TREE_BLOCK_ROWS / 2);
+    trees->model.scratch_bytes =
+        work_bytes(trees->forest, MR_MAX(trees->batch->scratch_bytes, trees->row->scratch_bytes));
+    return MR_OK;
+}
+
+static mr_status choose_kernels(tree_model *trees, const mr_model_options *options, mr_error *err)
+{
+    kernel_choice choice = choice_of(trees->model.kind, options);
+    candidates all = {0};
+    mr_status status = plan_all(trees->forest, &choice, &all, err);
+    if (status == MR_OK)
+        status = choose(trees, &choice, &all, err);
+    if (status != MR_OK) {
+        drop_others(&all, NULL, NULL);
+        trees->batch = trees->row = NULL;
+    }
+    return status;
+}
+
+/* ---- names ---- */
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static mr_status refuse_doubles(const char *const *names, size_t count, mr_error *err)
+{
+    const char **sorted = mr_alloc(sizeof *sorted * count);
+    if (sorted == NULL)
+        return MR_OUT_OF_MEMORY(err);
+    memcpy(sorted, names, sizeof *sorted * count);
+    qsort(sorted, count, sizeof *sorted, by_text);
+    mr_status status = MR_OK;
+    for (size_t i = 1; i < count && status == MR_OK; i++)
+        if (strcmp(sorted[i - 1], sorted[i]) == 0)
+            status = MR_FAIL(err, MR_INVALID, "two inputs are called '%.200s'", sorted[i]);
+    mr_free(sorted);
+    return status;
+}
+
+static mr_status check_given_names(const mr_model_options *options, uint32_t count, mr_error *err)
+{
+    return options->input_names == NULL || options->input_name_count == count
+               ? MR_OK
+               : MR_FAIL(err, MR_INVALID, "%zu input names are given, the model has %u inputs",
+                         options->input_name_count, count);
+}
+
+/* The file's names, else the caller's, else f0, f1, ... */
+static void append_names(mr_bytes *text, const char *from, const mr_model_options *options,
+                         uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (from != NULL)
+            mr_bytes_append_text(text, from);
+        else if (options->input_names != NULL)
+            mr_bytes_append_text(text, options->input_names[i]);
+        else
+            mr_bytes_printf(text, "f%u", i);
+        mr_bytes_append_byte(text, 0);
+        from = from != NULL ? from + strlen(from) + 1 : NULL;
+    }
+}
+
+/* The strings of a list of terminated ones. */
+static const char **index_names(const char *text, uint32_t count)
+{
+    const char **names = mr_alloc(sizeof *names * ((size_t)count + 1));
+    for (uint32_t i = 0; names != NULL && i < count; i++) {
+        names[i] = text;
+        text += strlen(text) + 1;
+    }
+    return names;
+}
+
+static mr_status name_inputs(tree_model *trees, const mr_tree_source *source,
+                             const mr_model_options *options, mr_error *err)
+{
+    uint32_t count = trees->forest->feature_count;
+    MR_TRY(check_given_names(options, count, err));
+    mr_bytes text = {0};
+    append_names(&text, source->names, options, count);
+    bool failed = text.failed;
+    trees->names = (char *)text.data;
+    trees->input_names = failed ? NULL : index_names(trees->names, count);
+    if (trees->input_names == NULL)
+        return MR_OUT_OF_MEMORY(err);
+    return refuse_doubles(trees->input_names, count, err);
+}
+
+static mr_status name_outputs(tree_model *trees, mr_error *err)
+{
+    uint32_t count = mr_tree_objective_outputs(trees->objective, trees->forest->group_count);
+    mr_bytes text = {0};
+    for (uint32_t k = 0; k < count; k++) {
+        mr_bytes_append_text(&text, trees->objective->output);
+        if (count > 1)
+            mr_bytes_printf(&text, "_%u", k);
+        mr_bytes_append_byte(&text, 0);
+    }
+    bool failed = text.failed;
+    trees->output_text = (char *)text.data;
+    trees->output_names = failed ? NULL : index_names(trees->output_text, count);
+    trees->model.signature.output_count = count;
+    return trees->output_names != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
+}
+
+static void describe(tree_model *trees)
+{
+    const mr_forest *forest = trees->forest;
+    (void)snprintf(trees->description, sizeof trees->description,
+                   "%u trees, depth %u, %u nodes, %u categorical sets; batches by %s, rows by %s, "
+                   "up to %zu rows one by one",
+                   forest->tree_count, forest->depth_max, forest->node_count, forest->set_count,
+                   trees->batch->kernel->name, trees->row->kernel->name, trees->rows_max);
+    trees->model.signature.objective = trees->objective->name;
+    trees->model.signature.input_count = forest->feature_count;
+    trees->model.signature.input_names = trees->input_names;
+    trees->model.signature.margin_count = forest->group_count;
+    trees->model.signature.output_names = trees->output_names;
+    trees->model.signature.float_bits = 32;
+    trees->model.signature.description = trees->description;
+}
+
+/* ---- birth and death ---- */
+
+mr_status mr_tree_model_create(const mr_model_kind *kind, mr_forest *forest,
+                               const mr_tree_source *source, const mr_model_options *options,
+                               mr_model **out, mr_error *err)
+{
+    tree_model *trees = MR_NEW(tree_model);
+    if (trees == NULL) {
+        mr_forest_destroy(forest);
+        return MR_OUT_OF_MEMORY(err);
+    }
+    trees->model.kind = kind;
+    trees->forest = forest;
+    trees->objective = source->objective;
+    mr_status status = name_inputs(trees, source, options, err);
+    if (status == MR_OK)
+        status = name_outputs(trees, err);
+    if (status == MR_OK)
+        status = choose_kernels(trees, options, err);
+    if (status != MR_OK) {
+        mr_tree_model_close(&trees->model);
+        return status;
+    }
+    describe(trees);
+    *out = &trees->model;
+    return MR_OK;
+}
+
+void mr_tree_model_close(mr_model *model)
+{
+    tree_model *trees = (tree_model *)(void *)model;
+    if (trees->batch != NULL)
+        trees->batch->kernel->destroy(trees->batch);
+    if (trees->row != NULL && trees->row != trees->batch)
+        trees->row->kernel->destroy(trees->row);
+    mr_forest_destroy(trees->forest);
+    mr_free(trees->names);
+    mr_free(trees->input_names);
+    mr_free(trees->output_text);
+    mr_free(trees->output_names);
+    mr_free(trees);
+}
+
+const char *mr_tree_model_batch_kernel(const mr_model *model)
+{
+    return as_trees(model)->batch->kernel->name;
+}
+
+const char *mr_tree_model_row_kernel(const mr_model *model)
+{
+    return as_trees(model)->row->kernel->name;
+}
+
+const mr_forest *mr_tree_model_forest(const mr_model *model)
+{
+    return as_trees(model)->forest;
+}
