@@ -13,6 +13,8 @@ MARCH ?= $(MARCH_$(shell uname -m))
 MODE_release := -O3 -g -DNDEBUG -fno-plt
 MODE_debug := -O1 -g -fno-omit-frame-pointer -DMR_SLOW_ASSERTS
 MODE_asan := -O1 -g -fno-omit-frame-pointer -DMR_SLOW_ASSERTS -fsanitize=address,undefined -fno-sanitize-recover=all
+MODE_fuzz := -O1 -g -fno-omit-frame-pointer -DMR_SLOW_ASSERTS -DMR_FUZZ -fsanitize=fuzzer-no-link,address,undefined \
+             -fno-sanitize-recover=all
 MODE_tsan := -O1 -g -fno-omit-frame-pointer -DMR_SLOW_ASSERTS -fsanitize=thread
 VERSION := $(shell cat VERSION 2>/dev/null || echo 0.0.0)
 
@@ -26,12 +28,12 @@ LDFLAGS := $(filter -fsanitize%,$(MODE_$(MODE))) -Wl,--as-needed -Wl,-O1
 SOURCES := $(filter-out %_test.c %_fuzz.c %_bench.c,$(wildcard src/*/*.c))
 CORE := $(filter-out src/cmd/%,$(SOURCES))
 COMMANDS := $(filter src/cmd/%,$(SOURCES))
-TESTS := $(wildcard src/*/*_test.c) $(wildcard test/*.c) $(wildcard sim/*.c)
-BENCHES := $(wildcard src/*/*_bench.c) $(wildcard bench/*.c) test/xgboost_oracle.c
 FUZZERS := $(wildcard src/*/*_fuzz.c)
+TESTS := $(wildcard src/*/*_test.c) $(wildcard test/*.c) $(wildcard sim/*.c) $(FUZZERS)
+BENCHES := $(wildcard src/*/*_bench.c) $(wildcard bench/*.c) test/xgboost_oracle.c
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 
-.PHONY: all help setup demo test check bench fuzz soak fmt tidy install clean
+.PHONY: all help setup demo test check bench fuzz soak fuzzers flags fmt tidy install clean
 .SECONDARY:
 
 all: $(B)/millrace $(B)/libmillrace.so
@@ -69,6 +71,18 @@ $(B)/unit-test: $(call objects,$(TESTS)) $(filter-out %/cmd/main.o,$(call object
 $(B)/benchmark: $(call objects,$(BENCHES)) $(B)/libmillrace.a
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# One libFuzzer binary for each X_fuzz.c: make MODE=fuzz CC=clang-14 fuzzers
+define fuzzer
+$(B)/fuzz-$(patsubst %_fuzz.c,%,$(notdir $(1))): $(call objects,$(1)) $(B)/libmillrace.a
+	@$$(CC) -fsanitize=fuzzer,address,undefined -o $$@ $$^ $$(LDLIBS)
+fuzzers: $(B)/fuzz-$(patsubst %_fuzz.c,%,$(notdir $(1)))
+endef
+$(foreach file,$(FUZZERS),$(eval $(call fuzzer,$(file))))
+
+# What the compiler is told, for tools that parse the sources.
+flags:
+	@echo $(filter-out -MMD -MP -fsanitize%,$(CFLAGS))
+
 ## make test      all tests with sanitizers; T=room[.name] runs some of the unit tests
 test:
 	@tools/setup.sh test
@@ -86,7 +100,7 @@ bench:
 ## make fuzz      fuzz every target for SECONDS each (default 60)
 fuzz:
 	@tools/setup.sh fuzz
-	@tools/fuzz.sh
+	@tools/fuzz.sh $(or $(SECONDS),60) $(T)
 
 ## make soak      crash and simulation tests without end (stop with ^C)
 soak:

@@ -16,6 +16,13 @@ static bool current_returned;
 static char scratch_root[MR_PATH_MAX];
 static unsigned scratch_count;
 
+/* A failing assertion shows its stack and counts as a death; an absurd size is a failed allocation. */
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "handle_abort=1:allocator_may_return_null=1:detect_stack_use_after_return=1";
+}
+
 void mr_test_register(mr_test *test)
 {
     test->next = first_test;
@@ -58,10 +65,11 @@ const char *mr_test_data(const char *relative_path)
     static unsigned turn;
     const char *root = getenv("MILLRACE_DATA");
     char *path = paths[turn++ % 4];
-    (void)snprintf(path, MR_PATH_MAX, "%s/%s", root != NULL ? root : "../shared/data", relative_path);
+    (void)snprintf(path, MR_PATH_MAX, "%s/%s", root != NULL ? root : "../shared/data",
+                   relative_path);
     if (!mr_fs_exists(mr_fs_real(), path)) {
-        print_message("%s.%s: no data set at %s (set MILLRACE_DATA)\n", current->room, current->name,
-                      path);
+        print_message("%s.%s: no data set at %s (set MILLRACE_DATA)\n", current->room,
+                      current->name, path);
         skip();
     }
     return path;
@@ -109,8 +117,8 @@ int main(int argc, char **argv)
             tests[n++] = test;
     qsort(tests, n, sizeof *tests, by_name);
     const char *tmp = getenv("TMPDIR");
-    (void)snprintf(scratch_root, sizeof scratch_root, "%s/millrace-test-%d", tmp != NULL ? tmp : "/tmp",
-                   (int)getpid());
+    (void)snprintf(scratch_root, sizeof scratch_root, "%s/millrace-test-%d",
+                   tmp != NULL ? tmp : "/tmp", (int)getpid());
     (void)setenv("CMOCKA_MESSAGE_OUTPUT", "TAP", 0);
     size_t passed = 0, failed = 0, skipped = 0;
     for (size_t i = 0; i < n; i++) {

@@ -18,9 +18,6 @@ static const type_row type_rows[MR_TYPE_COUNT] = {
 #undef X
 };
 
-static const char *const unit_texts[] = {
-    [MR_TIME_ISO] = "", [MR_TIME_S] = "s", [MR_TIME_MS] = "ms", [MR_TIME_US] = "us"};
-
 /* ---- types ---- */
 
 bool mr_type_equal(mr_type a, mr_type b)
@@ -74,24 +71,13 @@ bool mr_type_parse(const char *text, size_t bytes, mr_type *out_type)
 
 /* ---- birth and death ---- */
 
-static void encode_field(const mr_field *field, mr_bytes *out)
-{
-    size_t name_bytes = strlen(field->name);
-    mr_bytes_append_byte(out, (uint8_t)field->type.id);
-    mr_bytes_append_u32(out, field->type.width);
-    mr_bytes_append_byte(out, field->nullable ? 1 : 0);
-    mr_bytes_append_byte(out, (uint8_t)field->unit);
-    mr_bytes_append_u16(out, (uint16_t)name_bytes);
-    mr_bytes_append(out, field->name, name_bytes);
-}
-
 static uint64_t fingerprint_of(const mr_field *fields, size_t field_count)
 {
     uint64_t hash = field_count;
     for (size_t i = 0; i < field_count; i++) {
         hash = mr_hash_u64(hash ^ mr_hash64(fields[i].name, strlen(fields[i].name)));
-        hash = mr_hash_u64(hash ^ ((uint64_t)fields[i].type.id << 34 | (uint64_t)fields[i].type.width << 1 |
-                                   fields[i].nullable));
+        hash = mr_hash_u64(hash ^ ((uint64_t)fields[i].type.id << 34 |
+                                   (uint64_t)fields[i].type.width << 1 | fields[i].nullable));
     }
     return hash;
 }
@@ -104,10 +90,12 @@ static mr_status check_fields(const mr_field *fields, size_t field_count, mr_err
     for (size_t i = 0; i < field_count; i++) {
         size_t bytes = fields[i].name != NULL ? strlen(fields[i].name) : 0;
         if (bytes == 0 || bytes > MR_NAME_BYTES_MAX)
-            return MR_FAIL(err, MR_INVALID, "the name of field %zu has %zu bytes; 1 to %d are right", i,
-                           bytes, MR_NAME_BYTES_MAX);
+            return MR_FAIL(err, MR_INVALID,
+                           "the name of field %zu has %zu bytes; 1 to %d are right", i, bytes,
+                           MR_NAME_BYTES_MAX);
         if ((unsigned)fields[i].type.id >= MR_TYPE_COUNT ||
-            (fields[i].type.id == MR_VECTOR) != (fields[i].type.width > 0))
+            (fields[i].type.id == MR_VECTOR) != (fields[i].type.width > 0) ||
+            fields[i].type.width > MR_VECTOR_WIDTH_MAX)
             return MR_FAIL(err, MR_INVALID, "field %s has no valid type", fields[i].name);
     }
     return MR_OK;
@@ -126,14 +114,15 @@ static mr_status index_names(mr_schema *schema, mr_error *err)
                 break;
             }
             if (strcmp(schema->fields[*slot - 1].name, name) == 0)
-                return MR_FAIL(err, MR_INVALID, "field name %s appears twice (fields %u and %u)", name,
-                               *slot, i + 1);
+                return MR_FAIL(err, MR_INVALID, "field name %s appears twice (fields %u and %u)",
+                               name, *slot, i + 1);
         }
     }
     return MR_OK;
 }
 
-mr_status mr_schema_create(const mr_field *fields, size_t field_count, mr_schema **out, mr_error *err)
+mr_status mr_schema_create(const mr_field *fields, size_t field_count, mr_schema **out,
+                           mr_error *err)
 {
     *out = NULL;
     MR_TRY(check_fields(fields, field_count, err));
@@ -156,6 +145,8 @@ mr_status mr_schema_create(const mr_field *fields, size_t field_count, mr_schema
     for (size_t i = 0; i < field_count; i++) {
         copies[i] = fields[i];
         copies[i].name = strcpy(name, fields[i].name);
+        if (copies[i].type.id != MR_TIMESTAMP)
+            copies[i].unit = MR_TIME_ISO;
         name += strlen(name) + 1;
     }
     atomic_init(&schema->owners, 1);
@@ -194,7 +185,7 @@ int mr_schema_find_n(const mr_schema *schema, const char *name, size_t bytes)
         if (slot == 0)
             return -1;
         const char *candidate = schema->fields[slot - 1].name;
-        if (strncmp(candidate, name, bytes) == 0 && candidate[bytes] == '\0')
+        if (strlen(candidate) == bytes && memcmp(candidate, name, bytes) == 0)
             return (int)slot - 1;
     }
 }
@@ -241,161 +232,14 @@ mr_status mr_schema_check_compatible(const mr_schema *from, const mr_schema *to,
                            mr_type_format(old_field->type, old_text),
                            mr_type_format(new_field->type, new_text));
         if (old_field->nullable && !new_field->nullable)
-            return MR_FAIL(err, MR_CONFLICT, "column %s may be NULL in the old version and not in the new",
+            return MR_FAIL(err, MR_CONFLICT,
+                           "column %s may be NULL in the old version and not in the new",
                            old_field->name);
     }
     for (uint32_t i = 0; i < to->field_count; i++)
         if (mr_schema_find(from, to->fields[i].name) < 0 && !to->fields[i].nullable)
-            return MR_FAIL(err, MR_CONFLICT, "new column %s must be nullable: old rows have no value",
+            return MR_FAIL(err, MR_CONFLICT,
+                           "new column %s must be nullable: old rows have no value",
                            to->fields[i].name);
     return MR_OK;
-}
-
-/* ---- text form ---- */
-
-void mr_schema_format(const mr_schema *schema, mr_bytes *out)
-{
-    char type[32];
-    for (uint32_t i = 0; i < schema->field_count; i++) {
-        const mr_field *field = &schema->fields[i];
-        mr_bytes_printf(out, "%s%s: %s", i > 0 ? ", " : "", field->name,
-                        mr_type_format(field->type, type));
-        if (field->unit != MR_TIME_ISO)
-            mr_bytes_printf(out, "(%s)", unit_texts[field->unit]);
-        if (field->nullable)
-            mr_bytes_append_text(out, " null");
-    }
-}
-
-static const char *trim(const char *text, size_t *bytes)
-{
-    while (*bytes > 0 && (*text == ' ' || *text == '\t' || *text == '\n' || *text == '\r')) {
-        text++;
-        (*bytes)--;
-    }
-    while (*bytes > 0 && strchr(" \t\r\n", text[*bytes - 1]) != NULL)
-        (*bytes)--;
-    return text;
-}
-
-static bool parse_timestamp_unit(const char *text, size_t bytes, mr_field *field)
-{
-    for (int unit = MR_TIME_S; unit <= MR_TIME_US; unit++) {
-        char wanted[32];
-        int size = snprintf(wanted, sizeof wanted, "timestamp(%s)", unit_texts[unit]);
-        if ((size_t)size == bytes && memcmp(wanted, text, bytes) == 0) {
-            field->type = (mr_type){MR_TIMESTAMP, 0};
-            field->unit = (mr_time_unit)unit;
-            return true;
-        }
-    }
-    return false;
-}
-
-mr_status mr_field_parse_type(const char *text, size_t bytes, mr_field *field, mr_error *err)
-{
-    text = trim(text, &bytes);
-    size_t whole = bytes;
-    field->unit = MR_TIME_ISO;
-    field->nullable = bytes > 5 && memcmp(text + bytes - 5, " null", 5) == 0;
-    if (field->nullable) {
-        bytes -= 5;
-        text = trim(text, &bytes);
-    }
-    if (mr_type_parse(text, bytes, &field->type) || parse_timestamp_unit(text, bytes, field))
-        return MR_OK;
-    return MR_FAIL(err, MR_INVALID,
-                   "'%.*s' is no type; types are bool, int32, int64, float32, float64, timestamp, "
-                   "timestamp(s|ms|us), string, bytes, vector(N), each with an optional ' null'",
-                   (int)MR_MIN(whole, 100), text);
-}
-
-/* One "name: type" of the text; *pos moves behind it and its comma. */
-static mr_status parse_one(const char *text, size_t bytes, size_t *pos, mr_arena *names, mr_field *field,
-                           mr_error *err)
-{
-    size_t start = *pos, colon = start;
-    while (colon < bytes && text[colon] != ':')
-        colon++;
-    size_t name_bytes = colon - start;
-    const char *name = trim(text + start, &name_bytes);
-    if (colon == bytes || name_bytes == 0)
-        return MR_FAIL(err, MR_INVALID, "expected 'name: type' at byte %zu of the schema", start + 1);
-    size_t end = colon + 1, depth = 0;
-    for (; end < bytes && (text[end] != ',' || depth > 0); end++)
-        depth += text[end] == '(' ? 1u : text[end] == ')' && depth > 0 ? (size_t)-1 : 0;
-    field->name = mr_arena_strndup(names, name, name_bytes);
-    if (field->name == NULL)
-        return MR_OUT_OF_MEMORY(err);
-    mr_status status = mr_field_parse_type(text + colon + 1, end - colon - 1, field, err);
-    if (status != MR_OK)
-        mr_error_prefix(err, "field %s", field->name);
-    *pos = end < bytes ? end + 1 : end;
-    return status;
-}
-
-mr_status mr_schema_parse(const char *text, size_t bytes, mr_schema **out, mr_error *err)
-{
-    *out = NULL;
-    text = trim(text, &bytes);
-    if (bytes >= 2 && text[0] == '{' && text[bytes - 1] == '}') {
-        text++;
-        bytes -= 2;
-        text = trim(text, &bytes);
-    }
-    mr_arena arena = {0};
-    size_t room = 1;
-    for (size_t i = 0; i < bytes; i++)
-        room += text[i] == ',';
-    mr_field *fields = MR_ARENA_ARRAY(&arena, mr_field, room);
-    mr_status status = fields != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
-    size_t count = 0;
-    for (size_t pos = 0; status == MR_OK && pos < bytes; count++)
-        status = parse_one(text, bytes, &pos, &arena, &fields[count], err);
-    if (status == MR_OK)
-        status = mr_schema_create(fields, count, out, err);
-    mr_arena_deinit(&arena);
-    return status;
-}
-
-/* ---- binary form ---- */
-
-void mr_schema_encode(const mr_schema *schema, mr_bytes *out)
-{
-    mr_bytes_append_u32(out, schema->field_count);
-    for (uint32_t i = 0; i < schema->field_count; i++)
-        encode_field(&schema->fields[i], out);
-}
-
-static void decode_field(mr_reader *reader, mr_arena *arena, mr_field *field)
-{
-    field->type.id = (mr_type_id)mr_reader_u8(reader);
-    field->type.width = mr_reader_u32(reader);
-    field->nullable = mr_reader_u8(reader) != 0;
-    uint8_t unit = mr_reader_u8(reader);
-    field->unit = unit <= MR_TIME_US ? (mr_time_unit)unit : MR_TIME_ISO;
-    size_t bytes = mr_reader_u16(reader);
-    const uint8_t *name = mr_reader_bytes(reader, bytes);
-    field->name = name != NULL ? mr_arena_strndup(arena, (const char *)name, bytes) : NULL;
-    if (field->name == NULL || strlen(field->name) != bytes)
-        reader->failed = true;
-}
-
-mr_status mr_schema_decode(mr_reader *reader, mr_schema **out, mr_error *err)
-{
-    *out = NULL;
-    uint32_t count = mr_reader_u32(reader);
-    if (reader->failed || count == 0 || count > MR_FIELDS_MAX)
-        return MR_FAIL(err, MR_CORRUPT, "a stored schema claims %u fields", count);
-    mr_arena arena = {0};
-    mr_field *fields = MR_ARENA_ARRAY(&arena, mr_field, count);
-    mr_status status = fields != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
-    for (uint32_t i = 0; status == MR_OK && i < count && !reader->failed; i++)
-        decode_field(reader, &arena, &fields[i]);
-    if (status == MR_OK && reader->failed)
-        status = MR_FAIL(err, MR_CORRUPT, "a stored schema of %u fields is cut short or garbled", count);
-    if (status == MR_OK)
-        status = mr_schema_create(fields, count, out, err);
-    mr_arena_deinit(&arena);
-    return status;
 }

@@ -69,7 +69,8 @@ const char *mr_type_format(mr_type type, char *out);
 bool mr_type_parse(const char *text, size_t bytes, mr_type *out_type);
 
 /* Copies the fields. Refuses: no fields, too many, empty or double names. *out has one owner. */
-mr_status mr_schema_create(const mr_field *fields, size_t field_count, mr_schema **out, mr_error *err);
+mr_status mr_schema_create(const mr_field *fields, size_t field_count, mr_schema **out,
+                           mr_error *err);
 mr_schema *mr_schema_retain(mr_schema *schema);
 void mr_schema_release(mr_schema *schema); /* NULL is allowed */
 
@@ -80,7 +81,8 @@ bool mr_schema_equal(const mr_schema *a, const mr_schema *b);
 /* MR_OK, or MR_CONFLICT with the first reason: "amount: float64 cannot become int32". */
 mr_status mr_schema_check_compatible(const mr_schema *from, const mr_schema *to, mr_error *err);
 
-/* "name: type[ null], ..." as in YAML: {tx: int64, note: "string null"}. */
+/* "name: type[ null], ..." as in YAML: {tx: int64, note: "string null"}. A name with , : { } " \ or space at its
+ * ends is quoted, with \" and \\. */
 void mr_schema_format(const mr_schema *schema, mr_bytes *out);
 /* Reads what mr_schema_format writes (braces optional). Types may carry "null" and, for timestamps,
  * "s", "ms" or "us": "timestamp(ms) null". Errors name the offending piece. */
