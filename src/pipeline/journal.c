@@ -41,19 +41,21 @@ struct mr_journal {
 
 /* ---- birth and death ---- */
 
-static mr_status open_topic(mr_log *log, const char *pipeline, mr_journal *journal, mr_error *err)
+static mr_status open_topic(mr_log *log, const char *pipeline, bool writable, mr_journal *journal,
+                            mr_error *err)
 {
     char name[MR_TOPIC_NAME_MAX];
     (void)snprintf(name, sizeof name, "system/journal/%s", pipeline);
     MR_TRY(mr_schema_parse(JOURNAL_SCHEMA, strlen(JOURNAL_SCHEMA), &journal->schema, err));
     mr_status status = mr_topic_open(log, name, &journal->topic, err);
-    if (status == MR_NOT_FOUND) {
+    if (status == MR_NOT_FOUND && writable) {
         mr_error_clear(err);
         MR_TRY(mr_topic_create(log, name, NULL, journal->schema, err));
         status = mr_topic_open(log, name, &journal->topic, err);
     }
     MR_TRY(status);
-    MR_TRY(mr_topic_open_writer(journal->topic, 0, NULL, NULL, err));
+    if (writable)
+        MR_TRY(mr_topic_open_writer(journal->topic, 0, NULL, NULL, err));
     mr_log_reader_options options = {.schema = journal->schema};
     return mr_log_reader_open(journal->topic, 0, (mr_log_start){.kind = MR_LOG_START_FIRST}, &options,
                               &journal->reader, err);
@@ -78,13 +80,13 @@ static mr_status find_end(mr_journal *journal, mr_error *err)
     return MR_OK;
 }
 
-mr_status mr_journal_open(mr_log *log, const char *pipeline, mr_journal **out, mr_error *err)
+mr_status mr_journal_open(mr_log *log, const char *pipeline, bool writable, mr_journal **out, mr_error *err)
 {
     *out = NULL;
     mr_journal *journal = MR_NEW(mr_journal);
     if (journal == NULL)
         return MR_OUT_OF_MEMORY(err);
-    mr_status status = open_topic(log, pipeline, journal, err);
+    mr_status status = open_topic(log, pipeline, writable, journal, err);
     if (status == MR_OK)
         status = mr_builder_init(&journal->builder, journal->schema, err);
     if (status == MR_OK)

@@ -55,7 +55,6 @@ typedef struct mr_pipeline_options {
     int64_t checkpoint_interval_ms; /* 0: 60 s; < 0: only at a clean stop */
     bool until_end;                 /* stop when all sources have been read to where they end now */
     bool stepped;                   /* no threads at all: for simulation */
-    bool fresh_model_kernels;       /* private to tests: 1 forces the plain kernels */
 } mr_pipeline_options;
 
 /* Opens sources, state and sinks, recovers (loads the checkpoint, replays the journal) and is ready. The
@@ -91,7 +90,7 @@ mr_status mr_pipeline_features(mr_pipeline *pipeline, const char *view, const ch
 mr_status mr_pipeline_features_at_rest(mr_plan *plan, const mr_pipeline_options *options, const char *view,
                                        const char *key, mr_batch **out, mr_error *err);
 
-#define MR_LATENCY_BUCKETS 64 /* bucket i counts latencies in [2^(i/4), 2^((i+1)/4)) microseconds */
+#define MR_LATENCY_BUCKETS 96 /* quarter octaves: 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, ... us */
 
 typedef struct mr_pipeline_stats {
     uint64_t position;        /* records taken over all sources, ever */
@@ -110,7 +109,7 @@ typedef struct mr_pipeline_stats {
 } mr_pipeline_stats;
 
 void mr_pipeline_stats_get(mr_pipeline *pipeline, mr_pipeline_stats *out);
-/* Quantile of a latency histogram, microseconds; 0 when it is empty. */
+/* Quantile of a latency histogram, microseconds (upper end of its bucket); 0 when it is empty. */
 double mr_latency_quantile(const uint64_t *buckets, double q);
 /* Lends the columns of the last finished micro-batch's main output (NULL when there were none): what a live
  * panel shows. Valid until the next step. */

@@ -111,8 +111,6 @@ struct mr_plan {
     size_t sink_count;
     bool has_main_sink;
     const char *dead_letters; /* topic, full name */
-    struct plan_emit *emits;
-    size_t emit_count;
 };
 
 /* While a plan is being compiled. */
@@ -140,9 +138,8 @@ mr_status plan_make_sinks(plan_maker *maker);
 mr_status plan_make_sink(plan_maker *maker, const mr_spec_sink *from, const mr_schema *frame, plan_sink *sink);
 mr_status plan_resolve_topic(plan_maker *maker, const mr_spec_text *text, const char **out);
 void plan_release_sink(plan_sink *sink);
-/* ---- plan_emit.c ---- */
-mr_status plan_make_emits(plan_maker *maker);
-void plan_release_emits(mr_plan *plan);
+
+/* ---- plan_format.c: mr_plan_format ---- */
 
 /* ---- shared by them, plan.c ---- */
 

@@ -17,9 +17,11 @@
 #include "feature/view.h"
 #include "log/log.h"
 #include "os/thread.h"
+#include "pipeline/dead.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/plan_internal.h"
 #include "pipeline/stream.h"
+#include "state/spill.h"
 #include "state/state.h"
 
 #define STREAMS_MAX      256
@@ -63,7 +65,8 @@ typedef struct micro_batch {
 
 typedef struct mr_journal mr_journal;
 
-mr_status mr_journal_open(mr_log *log, const char *pipeline, mr_journal **out, mr_error *err);
+/* Not `writable`: for reading what is durable while another process may write. */
+mr_status mr_journal_open(mr_log *log, const char *pipeline, bool writable, mr_journal **out, mr_error *err);
 void mr_journal_close(mr_journal *journal);
 /* Appends one micro-batch: where each stream stood before it, and the runs. */
 mr_status mr_journal_append(mr_journal *journal, const micro_batch *batch, mr_stream *const *streams,
@@ -113,44 +116,44 @@ mr_status run_worker_error(const mr_pipeline *pipeline, mr_error *err);
 /* ---- sinks ---- */
 
 typedef struct run_sink {
-    const plan_sink *plan;  /* NULL: dead letters */
-    mr_topic *topic;
+    const plan_sink *plan;         /* NULL: dead letters */
+    mr_topic *topic;               /* NULL: not open */
     uint64_t producer_id;
-    uint64_t known;         /* positions below this are in the topic already */
-    uint64_t appended_end;  /* offset to commit */
-    uint64_t rows;          /* appended by this process */
+    uint64_t known;                /* sequences below this are in the topic already */
+    _Atomic uint64_t appended_end; /* offset to commit */
+    uint64_t rows;                 /* appended by this process */
 } run_sink;
 
+/* Opens the topic (creates it when absent), takes it over for writing and asks what is there of ours. */
 mr_status run_sink_open(mr_pipeline *pipeline, const char *topic_name, const plan_sink *plan, mr_schema *schema,
                         const char *producer, run_sink *sink, mr_error *err);
 void run_sink_close(run_sink *sink);
-/* Appends the rows of a frame to a sink: rows are those chosen by `when`; each row's position is
- * batch->position + merged[row]. Rows below `known` are left out. */
+/* Appends the rows that the sink wants and lacks. *out_batch (may be NULL): what was appended, retained. */
 mr_status run_sink_append(mr_pipeline *pipeline, run_sink *sink, const micro_batch *batch,
-                          const source_rows *rows, mr_error *err);
-/* Appends a ready batch that stands for positions [first, next). */
+                          const source_rows *rows, mr_batch **out_batch, mr_error *err);
+/* Appends a ready batch that stands for sequences [first, next). */
 mr_status run_sink_append_batch(run_sink *sink, mr_batch *batch, uint64_t first, uint64_t next, mr_error *err);
+mr_status run_sink_commit(run_sink *sink, mr_error *err); /* any thread */
 
 /* ---- dead letters ---- */
 
-typedef struct dead_letter {
-    const char *source;
-    const char *place;  /* file:line:column or topic/partition@offset */
-    const char *field;  /* "" for none */
-    const char *reason;
-    const uint8_t *bytes;
-    size_t size;
-    uint64_t sequence;
-} dead_letter;
+/* Collects letters with ascending sequences and appends them together. */
+typedef struct run_dead {
+    run_sink sink;
+    mr_builder rows; /* schema NULL: not open */
+    uint64_t first, next;
+} run_dead;
 
-mr_status run_dead_letter_add(mr_pipeline *pipeline, mr_builder *to, const dead_letter *letter, mr_error *err);
+mr_status run_dead_open(mr_pipeline *pipeline, const char *producer, run_dead *dead, mr_error *err);
+void run_dead_close(run_dead *dead);
+void run_dead_add(mr_pipeline *pipeline, run_dead *dead, const mr_dead_letter *letter, uint64_t sequence);
+mr_status run_dead_flush(run_dead *dead, mr_error *err);
 
 /* ---- the pipeline ---- */
 
 /* What waits to become durable. */
 typedef struct commit_item {
     uint64_t position_end;
-    bool forced;
     uint32_t rows;       /* decided rows, for the latency histogram */
     int64_t append_us;
 } commit_item;
@@ -195,13 +198,11 @@ struct mr_pipeline {
     size_t replay_next;
     uint32_t replay_map[STREAMS_MAX]; /* journal stream -> ours */
     run_view *views;
-    struct run_emit *emits;
     run_sink *sinks;
     size_t sink_count;
-    run_sink dead;               /* records that failed a check, by position */
-    run_sink dead_streams[MR_SOURCES_MAX]; /* records a decoder refused, by reject number */
+    run_dead dead;                         /* records that failed a check, by position */
+    run_dead dead_streams[MR_SOURCES_MAX]; /* records a decoder refused, by their number */
     mr_schema *dead_schema;
-    mr_builder dead_rows;
     micro_batch batch;
     mr_view_step *steps;
     mr_expr_scratch *scratches;  /* one per worker */
@@ -216,18 +217,26 @@ struct mr_pipeline {
     committer commit;
     uint64_t position;           /* of the next record to take */
     int64_t next_checkpoint_ns;
-    bool checkpoint_slots_done;
-    mr_thread *checkpoint_thread;
+    bool checkpoint_slots_done;   /* all images of this round are written ... */
+    uint64_t checkpoint_position; /* ... by this position */
+    bool checkpoint_journal_done;
     bool failed;
+    bool at_rest;                /* reads only: no lock, no sinks, nothing written */
     mr_mutex stats_mutex;
     mr_pipeline_stats stats;
 };
 
+/* pipeline.c */
+mr_status run_source_partitions(mr_pipeline *pipeline, const plan_source *source, uint32_t *out, mr_error *err);
+mr_status run_stream_reject(void *context, mr_stream *stream, const stream_reject *reject, mr_error *err);
+mr_status run_views_open(mr_pipeline *pipeline, mr_error *err);
 /* take.c: fills batch->runs, rows, forced and takes nothing yet. rows 0: nothing to take now. */
 mr_status run_take(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
 /* rows.c: moves the rows out of the streams into batch->sources. */
 mr_status run_rows(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
 void run_rows_release(mr_pipeline *pipeline, micro_batch *batch);
+/* Keeps only the rows for which it is true. */
+mr_status run_rows_filter(mr_pipeline *pipeline, const mr_expr *filter, source_rows *rows, mr_error *err);
 /* stage.c */
 mr_status run_stages(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
 /* commit.c */
@@ -238,11 +247,8 @@ mr_status run_commit_wait(mr_pipeline *pipeline, mr_error *err); /* until the qu
 uint64_t run_commit_position(mr_pipeline *pipeline);
 /* recover.c */
 mr_status run_recover(mr_pipeline *pipeline, mr_error *err);
+/* Maps the entry's stream numbers to ours, in pipeline->replay_map. */
+mr_status run_replay_map(mr_pipeline *pipeline, const journal_entry *entry, mr_error *err);
 mr_status run_checkpoint_tick(mr_pipeline *pipeline, bool all, mr_error *err);
-/* emit.c */
-mr_status run_emits_open(mr_pipeline *pipeline, mr_error *err);
-mr_status run_emits_batch(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
-mr_status run_emits_finish(mr_pipeline *pipeline, mr_error *err);
-void run_emits_close(mr_pipeline *pipeline);
 
 #endif

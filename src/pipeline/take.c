@@ -54,6 +54,9 @@ static mr_status take_replayed(mr_pipeline *pipeline, micro_batch *batch, mr_err
     }
     if (batch->rows > 0)
         return MR_OK;
+    if (pipeline->replay_next == pipeline->replay.count)
+        return MR_FAIL(err, MR_CORRUPT, "the journal of pipeline %s ends at position %llu, before its own end",
+                       pipeline->plan->name, (unsigned long long)pipeline->position);
     const take_run *run = &pipeline->replay.items[pipeline->replay_next];
     const mr_stream *stream = pipeline->streams[run->stream];
     return MR_FAIL(err, MR_NOT_FOUND,
@@ -174,6 +177,7 @@ static mr_status load_replay(mr_pipeline *pipeline, mr_error *err)
         if (status == MR_END)
             break;
         MR_TRY(status);
+        MR_TRY(run_replay_map(pipeline, &entry, err));
         uint64_t wanted = pipeline->position + rows;
         uint64_t skip = wanted > entry.position ? wanted - entry.position : 0;
         for (size_t i = 0; i < entry.run_count; i++) {
@@ -185,7 +189,6 @@ static mr_status load_replay(mr_pipeline *pipeline, mr_error *err)
             rows += entry.runs[i].rows - skipped;
         }
     }
-    pipeline->replaying = pipeline->replay.count > 0;
     return MR_OK;
 }
 
