@@ -71,12 +71,14 @@ typedef struct mr_view_spec {
     int64_t resolution_us; /* 0: exact */
     int64_t lateness_us;   /* MR_VIEW_LATENESS_DEFAULT, or >= 0 */
     int64_t ttl_us;        /* 0: none */
+    const char *lineage;   /* what feeds the view, in words; part of the fingerprint only. May be NULL */
 } mr_view_spec;
 
 typedef struct mr_view mr_view;
 
 /* Checks the spec (copied) and adds the view's table to `state`, before recovery. MR_INVALID names
- * the aggregate and what would be right. The view must be destroyed after the state is closed. */
+ * the aggregate and what would be right. The view must be destroyed after the state is closed. With
+ * `state` NULL the view can only be asked for its outputs and its text: for compiling a plan. */
 mr_status mr_view_create(const mr_view_spec *spec, mr_state *state, mr_view **out, mr_error *err);
 void mr_view_destroy(mr_view *view); /* NULL is allowed */
 

@@ -248,6 +248,19 @@ mr_status mr_pipeline_open(mr_plan *plan, const mr_pipeline_options *options, mr
     return open_pipeline(plan, options, false, out, err);
 }
 
+mr_status mr_pipeline_features_at_rest(mr_plan *plan, const mr_pipeline_options *options, const char *view,
+                                       const char *key, mr_batch **out, mr_error *err)
+{
+    *out = NULL;
+    mr_pipeline_options quiet = *options;
+    quiet.checkpoint_interval_ms = -1;
+    mr_pipeline *pipeline;
+    MR_TRY(open_pipeline(plan, &quiet, true, &pipeline, err));
+    mr_status status = mr_pipeline_features(pipeline, view, key, out, err);
+    mr_pipeline_close(pipeline);
+    return status;
+}
+
 /* ---- death ---- */
 
 static void close_view(run_view *view)

@@ -141,6 +141,21 @@ static mr_status make_decide(plan_maker *maker)
 
 /* ---- score ---- */
 
+/* A folder is an artifact; what decides there is its model.json. */
+static mr_status hash_model(plan_maker *maker, plan_score *score)
+{
+    mr_file_info info;
+    MR_TRY(mr_fs_info(maker->fs, score->path, &info, maker->err));
+    const char *path = info.is_folder ? mr_arena_printf(maker->arena, "%s/model.json", score->path) : score->path;
+    if (path == NULL)
+        return MR_OUT_OF_MEMORY(maker->err);
+    mr_bytes bytes = {0};
+    mr_status status = mr_fs_read_file(maker->fs, path, MR_MODEL_BYTES_MAX, &bytes, maker->err);
+    score->content_hash = mr_hash64(bytes.data, bytes.size);
+    mr_bytes_deinit(&bytes);
+    return status;
+}
+
 static mr_status open_model(plan_maker *maker, const mr_spec_score *from, plan_score *score)
 {
     const char *path = from->model.text;
@@ -150,6 +165,8 @@ static mr_status open_model(plan_maker *maker, const mr_spec_score *from, plan_s
     if (score->path == NULL)
         return MR_OUT_OF_MEMORY(maker->err);
     mr_status status = mr_model_open(maker->fs, score->path, NULL, &score->model, maker->err);
+    if (status == MR_OK)
+        status = hash_model(maker, score);
     if (status != MR_OK && maker->err != NULL) {
         mr_error_prefix(maker->err, "model %s", score->path);
         mr_error_place(maker->err, maker->plan->file, from->model.line, from->model.column);

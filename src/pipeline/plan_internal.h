@@ -66,6 +66,7 @@ typedef struct plan_view {
     size_t where_count;
     uint32_t first_output;  /* column of the frame */
     uint32_t output_count;
+    const char *text;       /* the view's own account of itself; part of the plan's hash */
 } plan_view;
 
 typedef struct plan_score {
@@ -77,6 +78,7 @@ typedef struct plan_score {
     uint32_t first_output;
     uint32_t output_count;
     bool margin;
+    uint64_t content_hash;  /* of the model's bytes */
 } plan_score;
 
 typedef struct plan_sink {
@@ -138,8 +140,6 @@ mr_status plan_make_sinks(plan_maker *maker);
 mr_status plan_make_sink(plan_maker *maker, const mr_spec_sink *from, const mr_schema *frame, plan_sink *sink);
 mr_status plan_resolve_topic(plan_maker *maker, const mr_spec_text *text, const char **out);
 void plan_release_sink(plan_sink *sink);
-
-/* ---- plan_format.c: mr_plan_format ---- */
 
 /* ---- shared by them, plan.c ---- */
 

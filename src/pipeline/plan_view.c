@@ -98,6 +98,77 @@ static mr_status add_where(view_maker *vm, const mr_spec_text *own, int *out_ind
                        out_index);
 }
 
+/* ---- lineage ---- */
+
+static void write_derived(mr_bytes *out, const plan_columns *columns, const bool *used)
+{
+    for (size_t i = 0; i < columns->count; i++) {
+        if (!used[columns->items[i].index])
+            continue;
+        mr_bytes_printf(out, "; %s = ", columns->items[i].name);
+        mr_expr_format(columns->items[i].expr, out);
+    }
+}
+
+static void mark_used(const mr_expr *expr, bool *used)
+{
+    size_t count;
+    const uint32_t *columns = mr_expr_columns(expr, &count);
+    for (size_t i = 0; i < count; i++)
+        used[columns[i]] = true;
+}
+
+/* Derived columns use only columns before them, so one pass from the last to the first closes the set. */
+static void close_used(const plan_columns *columns, bool *used)
+{
+    for (size_t i = columns->count; i-- > 0;)
+        if (used[columns->items[i].index])
+            mark_used(columns->items[i].expr, used);
+}
+
+static void write_filter(mr_bytes *out, const char *what, const mr_expr *expr, bool *used)
+{
+    if (expr == NULL)
+        return;
+    mark_used(expr, used);
+    mr_bytes_printf(out, "; %s ", what);
+    mr_expr_format(expr, out);
+}
+
+/* Everything upstream that decides which records the view sees and what is in them: state that came about
+ * otherwise is not this view's. */
+static mr_status write_lineage(view_maker *vm)
+{
+    const mr_plan *plan = vm->maker->plan;
+    const plan_source *source = &plan->sources[vm->view->source];
+    bool *used = MR_ARENA_ARRAY(vm->maker->arena, bool, MR_FIELDS_MAX);
+    if (used == NULL)
+        return MR_OUT_OF_MEMORY(vm->maker->err);
+    mr_bytes out = {0};
+    mr_bytes_printf(&out, "%s at %s by", source->topic != NULL ? source->topic : source->files[0],
+                    source->schema->fields[source->event_time].name);
+    for (size_t i = 0; i < vm->from->key.count; i++) {
+        mr_bytes_printf(&out, " %s", vm->from->key.items[i].text);
+        used[vm->view->key_columns[i]] = true;
+    }
+    for (size_t i = 0; i < vm->view->input_count; i++)
+        mark_used(vm->view->inputs[i].expr, used);
+    for (size_t i = 0; i < vm->view->where_count; i++)
+        mark_used(vm->view->wheres[i].expr, used);
+    write_filter(&out, "check", source->check, used);
+    write_filter(&out, "filter", source->filter, used);
+    if (vm->view->self) {
+        write_filter(&out, "filter", plan->filter, used);
+        close_used(&plan->early, used);
+        write_derived(&out, &plan->early, used);
+    }
+    close_used(&source->derive, used);
+    write_derived(&out, &source->derive, used);
+    vm->view->spec.lineage = out.failed ? NULL : mr_arena_strndup(vm->maker->arena, (const char *)out.data, out.size);
+    mr_bytes_deinit(&out);
+    return vm->view->spec.lineage != NULL ? MR_OK : MR_OUT_OF_MEMORY(vm->maker->err);
+}
+
 /* ---- calls ---- */
 
 static const char *kind_names(mr_arena *arena)
@@ -377,6 +448,12 @@ static mr_status add_outputs(view_maker *vm)
         mr_view_output output = mr_view_output_at(trial, i);
         status = plan_add_field(maker, &vm->from->name, vm->aggregates[i].name, output.type, true);
     }
+    mr_bytes text = {0};
+    mr_view_text(trial, &text);
+    vm->view->text = text.failed ? NULL : mr_arena_strndup(maker->arena, (const char *)text.data, text.size);
+    if (status == MR_OK && vm->view->text == NULL)
+        status = MR_OUT_OF_MEMORY(maker->err);
+    mr_bytes_deinit(&text);
     mr_view_destroy(trial);
     return status;
 }
@@ -404,6 +481,7 @@ static mr_status make_view(plan_maker *maker, const mr_spec_view *from, const mr
     for (size_t i = 0; i < from->aggregate_count; i++)
         MR_TRY(add_aggregate(&vm, &from->aggregates[i]));
     MR_TRY(fill_spec(&vm));
+    MR_TRY(write_lineage(&vm));
     return add_outputs(&vm);
 }
 
