@@ -4,6 +4,7 @@
 #include "os/process.h"
 
 #include "base/assert.h"
+#include "os/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -161,4 +162,23 @@ mr_status mr_process_write(int fd, const void *from, size_t size, mr_error *err)
         done += put > 0 ? (size_t)put : 0;
     }
     return MR_OK;
+}
+
+static int64_t log_wall_us(void *context)
+{
+    (void)context;
+    return mr_clock_real()->wall_us(mr_clock_real());
+}
+
+/* A log that cannot be written has nobody left to tell. */
+static void log_write(void *context, const char *line, size_t bytes)
+{
+    (void)context;
+    (void)mr_process_write(STDERR_FILENO, line, bytes, NULL);
+}
+
+const mr_log_writer *mr_process_log_writer(void)
+{
+    static const mr_log_writer writer = {log_wall_us, log_write, NULL};
+    return &writer;
 }

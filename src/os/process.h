@@ -3,6 +3,7 @@
 #ifndef MR_OS_PROCESS_H
 #define MR_OS_PROCESS_H
 
+#include "base/log.h"
 #include "base/status.h"
 
 #include <stddef.h>
@@ -26,5 +27,8 @@ int mr_process_id(void);
  * MR_INTERRUPTED when a stop was asked for meanwhile), a write is whole or fails. */
 mr_status mr_process_read(int fd, void *to, size_t size, size_t *out_size, mr_error *err);
 mr_status mr_process_write(int fd, const void *from, size_t size, mr_error *err);
+
+/* Log lines to standard error, by the machine's clock; for mr_log_install. Static. */
+const mr_log_writer *mr_process_log_writer(void);
 
 #endif
