@@ -23,6 +23,12 @@ const char *__asan_default_options(void)
     return "handle_abort=1:allocator_may_return_null=1:detect_stack_use_after_return=1";
 }
 
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "allocator_may_return_null=1:halt_on_error=1";
+}
+
 void mr_test_register(mr_test *test)
 {
     test->next = first_test;

@@ -72,7 +72,8 @@ void *mr_alloc(size_t bytes)
 
 void *mr_alloc_zero(size_t count, size_t bytes_each)
 {
-    return should_fail() ? NULL : counted(calloc(count > 0 ? count : 1, bytes_each > 0 ? bytes_each : 1));
+    return should_fail() ? NULL
+                         : counted(calloc(count > 0 ? count : 1, bytes_each > 0 ? bytes_each : 1));
 }
 
 void *mr_realloc(void *memory, size_t bytes)
@@ -128,7 +129,8 @@ bool mr_budget_take(mr_budget *budget, uint64_t bytes)
     if (budget == NULL)
         return true;
     uint64_t used = atomic_fetch_add_explicit(&budget->used_bytes, bytes, memory_order_relaxed);
-    bool fits = budget->max_bytes == 0 || used + bytes <= budget->max_bytes;
+    uint64_t max = budget->max_bytes;
+    bool fits = max == 0 || (bytes <= max && used <= max - bytes);
     if (fits && mr_budget_take(budget->parent, bytes))
         return true;
     atomic_fetch_sub_explicit(&budget->used_bytes, bytes, memory_order_relaxed);
@@ -316,10 +318,8 @@ mr_buffer *mr_buffer_wrap(const void *bytes, size_t size, void (*release)(void *
     if (buffer == NULL)
         return NULL;
     /* The const is dropped because one struct serves both; wrapped bytes are never written. */
-    *buffer = (mr_buffer){.bytes = (uint8_t *)(uintptr_t)bytes,
-                          .size = size,
-                          .release = release,
-                          .context = context};
+    *buffer = (mr_buffer){
+        .bytes = (uint8_t *)(uintptr_t)bytes, .size = size, .release = release, .context = context};
     atomic_init(&buffer->owners, 1);
     return buffer;
 }
@@ -333,8 +333,7 @@ mr_buffer *mr_buffer_retain(mr_buffer *buffer)
 
 void mr_buffer_release(mr_buffer *buffer)
 {
-    if (buffer == NULL ||
-        atomic_fetch_sub_explicit(&buffer->owners, 1, memory_order_acq_rel) != 1)
+    if (buffer == NULL || atomic_fetch_sub_explicit(&buffer->owners, 1, memory_order_acq_rel) != 1)
         return;
     if (buffer->capacity > 0)
         mr_free(buffer->bytes);

@@ -54,8 +54,10 @@ mr_status mr_error_setv(mr_error *err, mr_status status, const char *format, va_
 {
     if (err == NULL)
         return status;
+    char text[sizeof err->text]; /* the arguments may point into err->text */
+    (void)vsnprintf(text, sizeof text, format, args);
     err->status = status;
-    (void)vsnprintf(err->text, sizeof err->text, format, args);
+    memcpy(err->text, text, strlen(text) + 1);
     return status;
 }
 
@@ -85,15 +87,15 @@ void mr_error_prefix(mr_error *err, const char *format, ...)
 {
     if (err == NULL)
         return;
-    char prefix[256];
-    char text[MR_ERROR_TEXT_MAX];
+    char text[2 * sizeof err->text];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(prefix, sizeof prefix, format, args);
+    (void)vsnprintf(text, sizeof err->text - 2, format, args);
     va_end(args);
-    memcpy(text, err->text, sizeof text);
-    (void)snprintf(err->text, sizeof err->text, "%s: %.*s", prefix,
-                   (int)(sizeof text - sizeof prefix - 3), text);
+    size_t at = strlen(text);
+    (void)snprintf(text + at, sizeof text - at, ": %s", err->text);
+    text[sizeof err->text - 1] = '\0';
+    memcpy(err->text, text, strlen(text) + 1);
 }
 
 void mr_error_clear(mr_error *err)

@@ -52,7 +52,8 @@ int mr_status_http(mr_status status);
 int mr_status_exit(mr_status status);
 bool mr_status_retriable(mr_status status);
 
-/* Fills *err (when not NULL) and returns `status`. Keeps a place set before by mr_error_place. */
+/* Fills *err (when not NULL) and returns `status`. Keeps a place set before by mr_error_place. The arguments may be
+ * texts of *err itself. */
 mr_status mr_error_set(mr_error *err, mr_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 mr_status mr_error_setv(mr_error *err, mr_status status, const char *format, va_list args)
