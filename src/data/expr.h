@@ -41,9 +41,9 @@ typedef struct mr_expr_place {
 } mr_expr_place;
 
 /* Compiles against the names of `schema` (columns are found by name; a later call passes them in
- * its order). MR_INVALID with err->place "file:line:column" and one sentence, MR_FULL beyond a
- * limit above, or MR_NO_MEMORY. `place` may be NULL. The text and the schema need not outlive the
- * call. */
+ * its order). MR_INVALID with err->place "file:line:column" and one sentence, also beyond a limit
+ * above; or MR_NO_MEMORY. `place` may be NULL. The text and the schema need not outlive the call.
+ */
 mr_status mr_expr_compile(const char *text, size_t bytes, const mr_schema *schema,
                           const mr_expr_place *place, mr_expr **out, mr_error *err);
 void mr_expr_destroy(mr_expr *expr); /* NULL is allowed */
@@ -55,7 +55,8 @@ mr_type mr_expr_type(const mr_expr *expr);
 bool mr_expr_nullable(const mr_expr *expr);
 /* Indexes into the schema, ascending, of the columns that are read. Lent until destroy. */
 const uint32_t *mr_expr_columns(const mr_expr *expr, size_t *out_count);
-/* True and the index when the expression is nothing but a column. */
+/* True and the index when the expression is nothing but a column. (Its values are the column's,
+ * except that NaN and infinities are NULL.) */
 bool mr_expr_is_column(const mr_expr *expr, uint32_t *out_index);
 /* The canonical text: the same for texts that differ in spaces, comments, letter case of keywords
  * and needless parentheses; compiles to the same expression. Part of a plan's hash. */
