@@ -1,10 +1,9 @@
-/* expr_program.c -- nodes to a program: which steps run in which order on which registers; compile
- * and destroy.
+/* expr_program.c -- nodes to a program: which steps run in which order on which registers.
  *
  * (1) Steps run in the order of the nodes, so arguments come first.
  * (2) A register is free again after the last use of its node; a step's result never shares one
- * with its arguments. Constants keep theirs. (3) Registers are of one class for good: none (lent by
- * a column), bits, 8 bytes, text. */
+ *     with its arguments. A constant's is its own alone: it is filled before the first step.
+ * (3) Registers are of one class for good: none (lent by a column), bits, 8 bytes, text. */
 #include "data/expr_internal.h"
 
 #include <string.h>
@@ -69,7 +68,7 @@ static uint16_t take_reg(builder *b, const mr_node *node)
 {
     int class = class_of(node);
     mr_program *program = b->program;
-    if (b->free_count[class] > 0)
+    if (b->free_count[class] > 0 && node->kind != MR_NODE_CONSTANT)
         return b->free[class][--b->free_count[class]];
     uint32_t reg = program->reg_count++;
     size_t bytes = class == CLASS_LENT ? 0 : mr_rep_bytes(node->rep, MR_EXPR_ROWS);
@@ -194,7 +193,8 @@ static bool keep_value(const mr_reg *reg, mr_rep rep, mr_arena *arena, mr_value 
         memcpy(&out->as, reg->values, 8);
     else {
         mr_text text = *(const mr_text *)reg->values;
-        char *copy = mr_arena_strndup(arena, (const char *)text.bytes, text.size);
+        char *copy =
+            mr_arena_strndup(arena, text.size > 0 ? (const char *)text.bytes : "", text.size);
         out->as.text = (mr_text){(const uint8_t *)copy, text.size};
         return copy != NULL;
     }

@@ -185,7 +185,7 @@ static const mr_function table[] = {
      .what = "XXH3 (64 bits, seed 0, as int64) of the value's bytes: text as it is, numbers, timestamps "
              "and bools as 8 bytes little endian (integers int64, floats float64 with -0 as 0); of "
              "several values: of their hashes in a row, 8 bytes each.",
-     .example = "hash('millrace')", .gives = "-3340226388240936817"},
+     .example = "hash('millrace')", .gives = "1115066422189812901"},
     {"hash", "h*", 'i', MR_NULL_ANY, RUN(hash_combine)},
     {"bucket", "hi", 'i', MR_NULL_MAYBE, RUN(bucket_hash),
      .what = "hash(value), taken as unsigned, modulo n: 0 to n - 1. NULL for n below 1.",
