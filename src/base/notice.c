@@ -1,9 +1,9 @@
-/* log.c -- from a printf-like format of key=value pairs to one line of text or JSON.
+/* notice.c -- from a printf-like format of key=value pairs to one line of text or JSON.
  *
  * (1) A line is made on the stack and handed over whole; nothing is allocated.
  * (2) Whatever is logged, a line has one newline, at its end, and JSON lines are valid JSON in UTF-8.
  * Thread: any. */
-#include "base/log.h"
+#include "base/notice.h"
 
 #include "base/assert.h"
 #include "base/time.h"
@@ -15,23 +15,23 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef struct log_line {
+typedef struct notice_line {
     bool json;
     bool full; /* the present field found no room */
     bool cut;  /* some field did not */
     size_t size;
-    char text[MR_LOG_LINE_BYTES_MAX];
-} log_line;
+    char text[MR_NOTICE_LINE_BYTES_MAX];
+} notice_line;
 
 /* One %-conversion of the format. */
-typedef struct log_spec {
+typedef struct notice_spec {
     int precision; /* -1: none */
     int length;    /* of an integer: 4 or 8 bytes */
     char kind;
-} log_spec;
+} notice_spec;
 
-static _Atomic(const mr_log_writer *) installed;
-static atomic_int max_level = MR_LOG_INFO;
+static _Atomic(const mr_notice_writer *) installed;
+static atomic_int max_level = MR_NOTICE_INFO;
 static atomic_bool writes_json;
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -39,12 +39,12 @@ static const char *const level_marks[] = {"ERROR", "WARN ", "INFO ", "DEBUG"};
 
 /* ---- settings ---- */
 
-void mr_log_install(const mr_log_writer *writer)
+void mr_notice_install(const mr_notice_writer *writer)
 {
     atomic_store(&installed, writer);
 }
 
-bool mr_log_wants(mr_log_level level)
+bool mr_notice_wants(mr_notice_level level)
 {
     return (int)level <= atomic_load_explicit(&max_level, memory_order_relaxed) &&
            atomic_load_explicit(&installed, memory_order_relaxed) != NULL;
@@ -52,7 +52,7 @@ bool mr_log_wants(mr_log_level level)
 
 static bool take_word(const char *word, size_t bytes, int *level, bool *json)
 {
-    for (int i = MR_LOG_ERROR; i <= MR_LOG_DEBUG; i++) {
+    for (int i = MR_NOTICE_ERROR; i <= MR_NOTICE_DEBUG; i++) {
         if (strlen(level_names[i]) == bytes && memcmp(level_names[i], word, bytes) == 0) {
             *level = i;
             return true;
@@ -64,7 +64,7 @@ static bool take_word(const char *word, size_t bytes, int *level, bool *json)
     return true;
 }
 
-mr_status mr_log_configure(const char *words, mr_error *err)
+mr_status mr_notice_configure(const char *words, mr_error *err)
 {
     int level = atomic_load(&max_level);
     bool json = atomic_load(&writes_json);
@@ -87,7 +87,7 @@ mr_status mr_log_configure(const char *words, mr_error *err)
 
 #define LINE_TAIL_BYTES 16 /* kept for the mark of a cut line, brace and newline */
 
-static void add(log_line *line, const char *text, size_t bytes)
+static void add(notice_line *line, const char *text, size_t bytes)
 {
     if (bytes > sizeof line->text - LINE_TAIL_BYTES - line->size) {
         line->full = true;
@@ -97,12 +97,12 @@ static void add(log_line *line, const char *text, size_t bytes)
     line->size += bytes;
 }
 
-static void add_text(log_line *line, const char *text)
+static void add_text(notice_line *line, const char *text)
 {
     add(line, text, strlen(text));
 }
 
-static void add_escape(log_line *line, unsigned char c)
+static void add_escape(notice_line *line, unsigned char c)
 {
     char out[8];
     const char *named = c == '"' ? "\\\"" : c == '\\' ? "\\\\" : c == '\n' ? "\\n" : NULL;
@@ -112,7 +112,7 @@ static void add_escape(log_line *line, unsigned char c)
 }
 
 /* Bytes that are no UTF-8 become U+FFFD. */
-static void add_quoted(log_line *line, const char *text, size_t bytes)
+static void add_quoted(notice_line *line, const char *text, size_t bytes)
 {
     add(line, "\"", 1);
     for (size_t i = 0, step; i < bytes; i += step) {
@@ -139,7 +139,7 @@ static bool is_plain(const char *text, size_t bytes)
     return bytes > 0;
 }
 
-static void add_value_text(log_line *line, const char *text, size_t bytes)
+static void add_value_text(notice_line *line, const char *text, size_t bytes)
 {
     if (line->json || !is_plain(text, bytes))
         add_quoted(line, text, bytes);
@@ -147,7 +147,7 @@ static void add_value_text(log_line *line, const char *text, size_t bytes)
         add(line, text, bytes);
 }
 
-static void add_key(log_line *line, const char *key, size_t bytes)
+static void add_key(notice_line *line, const char *key, size_t bytes)
 {
     if (line->json) {
         add_text(line, ",");
@@ -160,7 +160,7 @@ static void add_key(log_line *line, const char *key, size_t bytes)
     }
 }
 
-static void add_head(log_line *line, mr_log_level level, const char *component, int64_t us)
+static void add_head(notice_line *line, mr_notice_level level, const char *component, int64_t us)
 {
     char time[64];
     mr_civil at = mr_time_civil(us);
@@ -175,7 +175,7 @@ static void add_head(log_line *line, mr_log_level level, const char *component, 
 }
 
 /* A field that found no room leaves nothing behind but a mark at the end of the line. */
-static void end_field(log_line *line, size_t size_before)
+static void end_field(notice_line *line, size_t size_before)
 {
     if (!line->full)
         return;
@@ -184,7 +184,7 @@ static void end_field(log_line *line, size_t size_before)
     line->cut = true;
 }
 
-static void add_tail(log_line *line)
+static void add_tail(notice_line *line)
 {
     static const char text_mark[] = " cut=true", json_mark[] = ",\"cut\":true";
     _Static_assert(sizeof json_mark + 2 <= LINE_TAIL_BYTES,
@@ -200,9 +200,9 @@ static void add_tail(log_line *line)
 /* ---- values by format ---- */
 
 /* Reads the conversion that starts behind '%' and returns what follows it. */
-static const char *read_spec(const char *at, va_list *args, log_spec *spec)
+static const char *read_spec(const char *at, va_list *args, notice_spec *spec)
 {
-    *spec = (log_spec){.precision = -1, .length = 4};
+    *spec = (notice_spec){.precision = -1, .length = 4};
     if (*at == '.' && at[1] == '*') {
         spec->precision = va_arg(*args, int);
         at += 2;
@@ -218,7 +218,7 @@ static const char *read_spec(const char *at, va_list *args, log_spec *spec)
     return at + 1;
 }
 
-static void add_string(log_line *line, const log_spec *spec, const char *text)
+static void add_string(notice_line *line, const notice_spec *spec, const char *text)
 {
     if (text == NULL)
         text = "";
@@ -226,7 +226,7 @@ static void add_string(log_line *line, const log_spec *spec, const char *text)
     add_value_text(line, text, bytes);
 }
 
-static void add_float(log_line *line, const log_spec *spec, double value)
+static void add_float(notice_line *line, const notice_spec *spec, double value)
 {
     char out[400];
     int precision = MR_MIN(spec->precision >= 0 ? spec->precision : 6, 17);
@@ -238,7 +238,7 @@ static void add_float(log_line *line, const log_spec *spec, double value)
         add(line, out, (size_t)bytes);
 }
 
-static void add_integer(log_line *line, const log_spec *spec, va_list *args)
+static void add_integer(notice_line *line, const notice_spec *spec, va_list *args)
 {
     char out[32];
     if (spec->kind == 'd' || spec->kind == 'i') {
@@ -256,7 +256,7 @@ static void add_integer(log_line *line, const log_spec *spec, va_list *args)
         add_text(line, out);
 }
 
-static void add_value(log_line *line, const log_spec *spec, va_list *args)
+static void add_value(notice_line *line, const notice_spec *spec, va_list *args)
 {
     if (spec->kind == 's')
         add_string(line, spec, va_arg(*args, const char *));
@@ -267,7 +267,7 @@ static void add_value(log_line *line, const log_spec *spec, va_list *args)
 }
 
 /* " key=%spec key=word ...": the pairs behind the event's name. */
-static void add_pairs(log_line *line, const char *at, va_list *args)
+static void add_pairs(notice_line *line, const char *at, va_list *args)
 {
     for (at += strspn(at, " "); *at != '\0'; at += strspn(at, " ")) {
         size_t before = line->size, key_bytes = strcspn(at, "= ");
@@ -275,7 +275,7 @@ static void add_pairs(log_line *line, const char *at, va_list *args)
         add_key(line, at, key_bytes);
         at += key_bytes + 1;
         if (*at == '%') {
-            log_spec spec;
+            notice_spec spec;
             at = read_spec(at + 1, args, &spec);
             add_value(line, &spec, args);
         } else {
@@ -288,7 +288,7 @@ static void add_pairs(log_line *line, const char *at, va_list *args)
     }
 }
 
-static void add_error(log_line *line, const mr_error *err)
+static void add_error(notice_line *line, const mr_error *err)
 {
     const char *const keys[] = {"status", "place", "error"};
     const char *const values[] = {mr_status_name(err->status), err->place, err->text};
@@ -302,13 +302,13 @@ static void add_error(log_line *line, const mr_error *err)
     }
 }
 
-static void write_line(mr_log_level level, const char *component, const mr_error *err,
+static void write_line(mr_notice_level level, const char *component, const mr_error *err,
                        const char *format, va_list *args)
 {
-    const mr_log_writer *writer = atomic_load(&installed);
+    const mr_notice_writer *writer = atomic_load(&installed);
     if (writer == NULL || (int)level > atomic_load_explicit(&max_level, memory_order_relaxed))
         return;
-    log_line line;
+    notice_line line;
     line.json = atomic_load_explicit(&writes_json, memory_order_relaxed);
     line.full = line.cut = false;
     line.size = 0;
@@ -323,7 +323,7 @@ static void write_line(mr_log_level level, const char *component, const mr_error
     writer->write(writer->context, line.text, line.size);
 }
 
-void mr_log(mr_log_level level, const char *component, const char *format, ...)
+void mr_notice(mr_notice_level level, const char *component, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -331,8 +331,8 @@ void mr_log(mr_log_level level, const char *component, const char *format, ...)
     va_end(args);
 }
 
-void mr_log_failure(mr_log_level level, const char *component, const mr_error *err,
-                    const char *format, ...)
+void mr_notice_failure(mr_notice_level level, const char *component, const mr_error *err,
+                       const char *format, ...)
 {
     va_list args;
     va_start(args, format);
