@@ -222,7 +222,7 @@ EXTREME(text, MR_REP_TEXT)
 
 #define IN_LINEAR_MAX 8 /* so few constants are compared one after the other, many rows at once */
 
-#define IN_SET(name, type, member, before)                                                         \
+#define IN_SET(name, type, member, before, same)                                                   \
     static bool name##_search(const mr_set *set, type value)                                       \
     {                                                                                              \
         size_t low = 0, high = set->count;                                                         \
@@ -233,7 +233,7 @@ EXTREME(text, MR_REP_TEXT)
             else                                                                                   \
                 high = middle;                                                                     \
         }                                                                                          \
-        return low < set->count && !before(value, set->as.member[low]);                            \
+        return low < set->count && same(value, set->as.member[low]);                               \
     }                                                                                              \
     void mr_kernel_##name(mr_frame *frame, const mr_step *step)                                    \
     {                                                                                              \
@@ -243,7 +243,7 @@ EXTREME(text, MR_REP_TEXT)
         for (size_t k = 0; set->count <= IN_LINEAR_MAX && k < set->count; k++) {                   \
             type constant = set->as.member[k];                                                     \
             for (size_t i = 0; i < frame->rows; i++)                                               \
-                bytes[i] |= !before(a[i], constant) & !before(constant, a[i]);                     \
+                bytes[i] |= same(a[i], constant);                                                  \
         }                                                                                          \
         for (size_t i = 0; set->count > IN_LINEAR_MAX && i < frame->rows; i++)                     \
             bytes[i] = name##_search(set, a[i]);                                                   \
@@ -251,10 +251,12 @@ EXTREME(text, MR_REP_TEXT)
     }
 
 #define NUMBER_BEFORE(a, b) ((a) < (b))
+#define NUMBER_SAME(a, b)   ((a) == (b))
 #define TEXT_BEFORE(a, b)   (mr_text_compare((a), (b)) < 0)
-IN_SET(in_int, int64_t, integers, NUMBER_BEFORE)
-IN_SET(in_float, double, reals, NUMBER_BEFORE)
-IN_SET(in_text, mr_text, texts, TEXT_BEFORE)
+#define TEXT_SAME(a, b)     mr_text_equal((a), (b))
+IN_SET(in_int, int64_t, integers, NUMBER_BEFORE, NUMBER_SAME)
+IN_SET(in_float, double, reals, NUMBER_BEFORE, NUMBER_SAME)
+IN_SET(in_text, mr_text, texts, TEXT_BEFORE, TEXT_SAME)
 
 /* ---- hashing ---- */
 

@@ -21,7 +21,7 @@ int mr_text_compare(mr_text a, mr_text b)
     return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
 }
 
-static bool equal(mr_text a, mr_text b)
+bool mr_text_equal(mr_text a, mr_text b)
 {
     return a.size == b.size && (a.size == 0 || memcmp(a.bytes, b.bytes, a.size) == 0);
 }
@@ -54,7 +54,7 @@ static bool starts_with(mr_text text, mr_text start)
            (text.size >= start.size && memcmp(text.bytes, start.bytes, start.size) == 0);
 }
 
-TEXT_BITS(eq_text, equal(a[i], b[i]))
+TEXT_BITS(eq_text, mr_text_equal(a[i], b[i]))
 TEXT_BITS(lt_text, mr_text_compare(a[i], b[i]) < 0)
 TEXT_BITS(le_text, mr_text_compare(a[i], b[i]) <= 0)
 TEXT_BITS(starts_with, starts_with(a[i], b[i]))
