@@ -3,7 +3,7 @@
 #ifndef MR_OS_PROCESS_H
 #define MR_OS_PROCESS_H
 
-#include "base/notice.h"
+#include "base/log.h"
 #include "base/status.h"
 
 #include <stddef.h>
@@ -22,13 +22,15 @@ uint64_t mr_process_memory_resident_bytes(void);
 /* CPU time of the process so far, user and system. */
 int64_t mr_process_cpu_ns(void);
 int mr_process_id(void);
+/* The folder that relative paths start from. */
+mr_status mr_process_folder(char *out, size_t out_bytes, mr_error *err);
 
 /* For standard streams and pipes: a read gives what is there (*out_size 0 is the end;
  * MR_INTERRUPTED when a stop was asked for meanwhile), a write is whole or fails. */
 mr_status mr_process_read(int fd, void *to, size_t size, size_t *out_size, mr_error *err);
 mr_status mr_process_write(int fd, const void *from, size_t size, mr_error *err);
 
-/* Log lines to standard error, by the machine's clock; for mr_notice_install. Static. */
-const mr_notice_writer *mr_process_notice_writer(void);
+/* Log lines to standard error, by the machine's clock; for mr_log_install. Static. */
+const mr_log_writer *mr_process_log_writer(void);
 
 #endif

@@ -39,6 +39,16 @@ uint64_t mr_plan_hash(const mr_plan *plan);
 void mr_plan_format(const mr_plan *plan, bool json, mr_bytes *out);
 /* What the sink of that name receives; lent. NULL: no such sink. */
 const mr_schema *mr_plan_sink_schema(const mr_plan *plan, const char *sink);
+/* A feature view as declared; everything in it is lent by the plan. False: there is no view of that index. */
+typedef struct mr_plan_view {
+    const char *name;
+    const mr_schema *source; /* of the records that feed it */
+    const uint32_t *key_columns; /* of them */
+    size_t key_count;
+    const mr_field *features;
+    uint32_t feature_count;
+} mr_plan_view;
+bool mr_plan_view_get(const mr_plan *plan, size_t index, mr_plan_view *out);
 /* The main sink's topic, or NULL when decisions go nowhere. */
 const char *mr_plan_main_sink(const mr_plan *plan);
 

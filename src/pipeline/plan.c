@@ -416,6 +416,20 @@ const mr_schema *mr_plan_sink_schema(const mr_plan *plan, const char *sink)
     return NULL;
 }
 
+bool mr_plan_view_get(const mr_plan *plan, size_t index, mr_plan_view *out)
+{
+    if (index >= plan->view_count)
+        return false;
+    const plan_view *view = &plan->views[index];
+    *out = (mr_plan_view){.name = view->name,
+                          .source = plan->sources[view->source].frame,
+                          .key_columns = view->key_columns,
+                          .key_count = view->spec.key_count,
+                          .features = plan->frame->fields + view->first_output,
+                          .feature_count = view->output_count};
+    return true;
+}
+
 const char *mr_plan_main_sink(const mr_plan *plan)
 {
     return plan->has_main_sink ? plan->sinks[0].topic : NULL;
