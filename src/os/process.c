@@ -173,21 +173,21 @@ mr_status mr_process_write(int fd, const void *from, size_t size, mr_error *err)
     return MR_OK;
 }
 
-static int64_t log_wall_us(void *context)
+static int64_t notice_wall_us(void *context)
 {
     (void)context;
     return mr_clock_real()->wall_us(mr_clock_real());
 }
 
 /* A log that cannot be written has nobody left to tell. */
-static void log_write(void *context, const char *line, size_t bytes)
+static void notice_write(void *context, const char *line, size_t bytes)
 {
     (void)context;
     (void)mr_process_write(STDERR_FILENO, line, bytes, NULL);
 }
 
-const mr_log_writer *mr_process_log_writer(void)
+const mr_notice_writer *mr_process_notice_writer(void)
 {
-    static const mr_log_writer writer = {log_wall_us, log_write, NULL};
+    static const mr_notice_writer writer = {notice_wall_us, notice_write, NULL};
     return &writer;
 }

@@ -3,7 +3,7 @@
 #ifndef MR_OS_PROCESS_H
 #define MR_OS_PROCESS_H
 
-#include "base/log.h"
+#include "base/notice.h"
 #include "base/status.h"
 
 #include <stddef.h>
@@ -30,7 +30,7 @@ mr_status mr_process_folder(char *out, size_t out_bytes, mr_error *err);
 mr_status mr_process_read(int fd, void *to, size_t size, size_t *out_size, mr_error *err);
 mr_status mr_process_write(int fd, const void *from, size_t size, mr_error *err);
 
-/* Log lines to standard error, by the machine's clock; for mr_log_install. Static. */
-const mr_log_writer *mr_process_log_writer(void);
+/* Log lines to standard error, by the machine's clock; for mr_notice_install. Static. */
+const mr_notice_writer *mr_process_notice_writer(void);
 
 #endif
