@@ -137,7 +137,7 @@ bool mr_decoder_has_more(const mr_decoder *decoder);
 
 /* The place of row `row` of the last batch; `field` is an index of the schema, or -1 for the
  * record. Found by reading the record again: for errors, not for every row. */
-void mr_decoder_place(const mr_decoder *decoder, uint32_t row, int field, mr_row_place *out);
+void mr_decoder_place(mr_decoder *decoder, uint32_t row, int field, mr_row_place *out);
 
 mr_decoder_counts mr_decoder_count(const mr_decoder *decoder);
 /* CSV: names of the header that the schema does not have, in order; lent until close. Empty before
