@@ -41,7 +41,7 @@ typedef struct mr_log_reader mr_log_reader;
 
 /* Opens (creates) <home>/topics. Borrows fs and clock, which outlive the log. */
 mr_status mr_log_open(mr_fs *fs, mr_clock *clock, const char *home, mr_log **out, mr_error *err);
-/* All topics and readers must be closed. Syncs nothing that was not committed. NULL is allowed. */
+/* All topics and readers must be closed. NULL is allowed. */
 void mr_log_close(mr_log *log);
 /* Does what time asks for: interval syncs that are due. *out_next_ns: when to call again
  * (INT64_MAX: no need). Failures are those of mr_topic_sync. */
@@ -91,7 +91,7 @@ mr_status mr_topic_create(mr_log *log, const char *name, const mr_topic_options 
                           mr_schema *schema, mr_error *err);
 /* MR_NOT_FOUND names the topic. The same log gives the same object; each open needs a close. */
 mr_status mr_topic_open(mr_log *log, const char *name, mr_topic **out, mr_error *err);
-/* The last close gives the write locks back. NULL is allowed. */
+/* The last close syncs what is written and gives the write locks back. NULL is allowed. */
 void mr_topic_close(mr_topic *topic);
 /* Removes a topic and all its records. MR_BUSY when it is open here or written elsewhere. */
 mr_status mr_topic_delete(mr_log *log, const char *name, mr_error *err);
@@ -260,6 +260,8 @@ mr_status mr_log_reader_next(mr_log_reader *reader, mr_log_block *out, mr_error 
 void mr_log_block_release(mr_log_block *block);             /* a zeroed block is allowed */
 uint64_t mr_log_reader_offset(const mr_log_reader *reader); /* of the next record */
 uint64_t mr_log_reader_end(mr_log_reader *reader);          /* one past the newest visible, now */
+/* Bytes of blocks read so far, as stored; for progress and figures. */
+uint64_t mr_log_reader_bytes(const mr_log_reader *reader);
 mr_status mr_log_reader_seek(mr_log_reader *reader, mr_log_start start, mr_error *err);
 /* What the last MR_CORRUPT was about; false: nothing. */
 bool mr_log_reader_damage(const mr_log_reader *reader, mr_log_damage *out);
