@@ -79,10 +79,10 @@ static mr_index_entry entry_before(const mr_index *index, size_t count_before)
 
 mr_index_entry mr_index_find_offset(const mr_index *index, uint64_t offset)
 {
-    size_t low = 0, high = index->count; /* entries below `low` have base_offset <= offset */
+    size_t low = 0, high = index->count; /* entries below `low` have base_offset < offset */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (index->entries[middle].base_offset <= offset)
+        if (index->entries[middle].base_offset < offset)
             low = middle + 1;
         else
             high = middle;

@@ -40,7 +40,7 @@ void mr_index_deinit(mr_index *index);
 mr_status mr_index_reserve(mr_index *index, mr_error *err);
 /* Counts the block at `position` in; blocks come in order. Needs a reserve before it. */
 void mr_index_add(mr_index *index, uint64_t position, const mr_block_header *header);
-/* Where to start walking for the block that holds `offset`. */
+/* Where to start walking for the block that holds `offset`, and for those without rows in front of it. */
 mr_index_entry mr_index_find_offset(const mr_index *index, uint64_t offset);
 /* Where to start walking for the first block with event_max >= event_time. */
 mr_index_entry mr_index_find_time(const mr_index *index, int64_t event_time);

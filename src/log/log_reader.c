@@ -200,7 +200,8 @@ static mr_status walk_to_offset(mr_log_reader *reader, mr_error *err)
         if (status != MR_OK && status != MR_END)
             return status;
         bool beyond = status == MR_END || header.base_offset > reader->next_offset;
-        bool inside = !beyond && header.base_offset + header.row_count > reader->next_offset;
+        bool inside = !beyond && (header.base_offset + header.row_count > reader->next_offset ||
+                                  header.base_offset == reader->next_offset);
         if (beyond || inside) {
             reader->position = beyond && bad_at != 0 ? bad_at : walk.position;
             return MR_OK;
@@ -210,7 +211,7 @@ static mr_status walk_to_offset(mr_log_reader *reader, mr_error *err)
     }
 }
 
-static mr_status go_to_offset(mr_log_reader *reader, uint64_t offset, mr_error *err)
+static mr_status go_to_offset(mr_log_reader *reader, uint64_t offset, bool to_end, mr_error *err)
 {
     if (offset > reader->view.offset) {
         mr_partition_place(reader->partition, offset, err);
@@ -220,7 +221,7 @@ static mr_status go_to_offset(mr_log_reader *reader, uint64_t offset, mr_error *
     }
     reader->next_offset = offset;
     MR_TRY(enter_segment(reader, err));
-    if (offset == reader->view.offset) {
+    if (to_end && offset == reader->view.offset) {
         reader->position = reader->limit;
         return MR_OK;
     }
@@ -242,7 +243,7 @@ mr_status mr_log_reader_seek(mr_log_reader *reader, mr_log_start start, mr_error
         MR_TRY(mr_topic_offset_of_time(reader->topic, reader->partition->number, start.event_time,
                                        &offset, err));
     MR_TRY(mr_partition_see(reader->partition, &reader->view, err));
-    mr_status status = go_to_offset(reader, offset, err);
+    mr_status status = go_to_offset(reader, offset, start.kind == MR_LOG_START_END, err);
     if (status != MR_OK)
         leave_segment(reader);
     reader->next_offset = offset;

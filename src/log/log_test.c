@@ -1,7 +1,7 @@
 /* log_test.c -- topics, appending, reading, positions: the whole room against a naive model. */
 #include "log/log_test.h"
 
-#include "log/partition.h"
+#include "base/assert.h"
 
 #include <inttypes.h>
 #include <stdio.h>
