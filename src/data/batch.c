@@ -236,12 +236,10 @@ bool mr_column_equal(const mr_column *a, size_t first_a, const mr_column *b, siz
 
 mr_status mr_column_check(const mr_column *column, size_t rows, mr_error *err)
 {
-    if (column->validity != NULL) {
-        size_t nulls = rows - mr_bitmap_count(column->validity, rows);
-        if (nulls != column->null_count || nulls == 0)
-            return MR_FAIL(err, MR_CORRUPT, "a column claims %u NULLs and has %zu", column->null_count,
-                           nulls);
-    }
+    size_t nulls = column->validity != NULL ? rows - mr_bitmap_count(column->validity, rows) : 0;
+    if (nulls != column->null_count || (column->validity != NULL && nulls == 0))
+        return MR_FAIL(err, MR_CORRUPT, "a column claims %u NULLs and has %zu", column->null_count,
+                       nulls);
     if (!mr_type_is_text(column->type.id))
         return MR_OK;
     if (column->offsets[0] < 0)
