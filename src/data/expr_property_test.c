@@ -770,9 +770,18 @@ static bool agrees(const val *expected, const mr_column *column, size_t row)
            (got.size == 0 || memcmp(got.s, expected->s, got.size) == 0);
 }
 
+static void assert_zero_tail(const uint8_t *bits, size_t rows)
+{
+    if (bits != NULL && rows % 8 != 0)
+        assert_int_equal(bits[rows / 8] >> (rows % 8), 0);
+}
+
 static void assert_zero_nulls(const mr_column *column, size_t rows)
 {
     size_t bytes = mr_type_bytes(column->type);
+    assert_zero_tail(column->validity, rows);
+    if (column->type.id == MR_BOOL)
+        assert_zero_tail(column->values, rows);
     for (size_t row = 0; row < rows; row++) {
         if (!mr_column_is_null(column, row))
             continue;
