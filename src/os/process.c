@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -112,6 +113,21 @@ uint64_t mr_process_memory_resident_bytes(void)
     const char *second = strchr(text, ' ');
     unsigned long long pages = second != NULL ? strtoull(second, NULL, 10) : 0;
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+uint64_t mr_process_memory_mapped_bytes(void)
+{
+    char text[256];
+    read_small("/proc/self/statm", text, sizeof text);
+    const char *second = strchr(text, ' ');
+    const char *third = second != NULL ? strchr(second + 1, ' ') : NULL;
+    unsigned long long pages = third != NULL ? strtoull(third, NULL, 10) : 0;
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void mr_process_memory_unload(void *mapping, uint64_t size)
+{
+    (void)madvise(mapping, (size_t)size, MADV_DONTNEED);
 }
 
 int64_t mr_process_cpu_ns(void)

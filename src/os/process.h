@@ -19,6 +19,10 @@ bool mr_process_is_terminal(int fd);
 void mr_process_terminal_size(int fd, int *out_columns, int *out_rows);
 uint64_t mr_process_memory_total_bytes(void); /* of the machine, or of the cgroup when smaller */
 uint64_t mr_process_memory_resident_bytes(void);
+/* Resident pages that are files' (programs, libraries, mappings): the system can take them back. */
+uint64_t mr_process_memory_mapped_bytes(void);
+/* Lets the resident pages of a shared mapping of a file go; touching them reads them again. */
+void mr_process_memory_unload(void *mapping, uint64_t size);
 /* CPU time of the process so far, user and system. */
 int64_t mr_process_cpu_ns(void);
 int mr_process_id(void);

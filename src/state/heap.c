@@ -22,9 +22,9 @@ typedef struct chunk {
     size_t size; /* 0: the place is free */
 } chunk;
 
-typedef struct large {
-    struct large *before, *after;
-} large;
+typedef struct large_block {
+    struct large_block *before, *after;
+} large_block;
 
 struct mr_heap {
     const mr_heap_source *source;
@@ -34,7 +34,7 @@ struct mr_heap {
     uint32_t has_free; /* bit per class */
     uint64_t taken_bytes;
     uint64_t used_bytes;
-    large *larges;
+    large_block *larges;
     void *free[CLASS_COUNT];
 };
 
@@ -95,8 +95,8 @@ void mr_heap_destroy(mr_heap *heap)
         return;
     for (uint32_t i = 0; i < heap->chunk_count; i++)
         mr_free(heap->chunks[i].bytes);
-    for (large *one = heap->larges; one != NULL;) {
-        large *after = one->after;
+    for (large_block *one = heap->larges; one != NULL;) {
+        large_block *after = one->after;
         mr_free(one);
         one = after;
     }
@@ -247,28 +247,28 @@ static void *carve(mr_heap *heap, size_t bytes)
 
 static void *alloc_large(mr_heap *heap, size_t bytes)
 {
-    large *one = bytes < SIZE_MAX / 2 ? take(heap, sizeof(large) + bytes) : NULL;
+    large_block *one = bytes < SIZE_MAX / 2 ? take(heap, sizeof(large_block) + bytes) : NULL;
     if (one == NULL)
         return NULL;
-    *one = (large){NULL, heap->larges};
+    *one = (large_block){NULL, heap->larges};
     if (heap->larges != NULL)
         heap->larges->before = one;
     heap->larges = one;
-    heap->used_bytes += sizeof(large) + bytes + MALLOC_BYTES;
+    heap->used_bytes += sizeof(large_block) + bytes + MALLOC_BYTES;
     return one + 1;
 }
 
 static void free_large(mr_heap *heap, void *memory, size_t bytes)
 {
-    large *one = (large *)memory - 1;
+    large_block *one = (large_block *)memory - 1;
     if (one->before != NULL)
         one->before->after = one->after;
     else
         heap->larges = one->after;
     if (one->after != NULL)
         one->after->before = one->before;
-    heap->used_bytes -= sizeof(large) + bytes + MALLOC_BYTES;
-    give(heap, one, sizeof(large) + bytes);
+    heap->used_bytes -= sizeof(large_block) + bytes + MALLOC_BYTES;
+    give(heap, one, sizeof(large_block) + bytes);
 }
 
 /* Cuts a block from a larger free one. */

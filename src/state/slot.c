@@ -64,11 +64,21 @@ uint64_t mr_slot_bytes(const mr_slot *slot)
     return entries_bytes(slot, slot->capacity) + mr_heap_bytes(slot->heap);
 }
 
-void mr_slot_clear(mr_slot *slot)
+void mr_slot_free_memory(mr_slot *slot)
 {
     mr_free(slot->entries);
     mr_heap_source_give(&slot->table->state->source, entries_bytes(slot, slot->capacity));
     mr_heap_destroy(slot->heap);
+}
+
+void mr_slot_clear(mr_slot *slot)
+{
+    mr_slot_free_memory(slot);
+    mr_slot_detach(slot);
+}
+
+void mr_slot_detach(mr_slot *slot)
+{
     slot->entries = NULL;
     slot->heap = NULL;
     slot->capacity = 0;
@@ -355,34 +365,11 @@ static inline void *use(mr_slot *slot, mr_entry *entry, bool create)
     return entry + 1;
 }
 
-/* Puts a spilled key back into memory, with all others of the same word. */
-static mr_status bring_back(mr_slot *slot, uint64_t word, mr_error *err)
-{
-    mr_table *table = slot->table;
-    mr_spill *spill = table->state->spill;
-    mr_spill_place place = {(uint16_t)table->id, (uint16_t)(slot - table->slots), word};
-    mr_spill_value stored;
-    mr_status status = spill->kind->get(spill, place, &stored, err);
-    if (status != MR_OK)
-        return status == MR_NOT_FOUND ? MR_OK : status;
-    mr_reader reader = mr_reader_of(stored.bytes, stored.size);
-    mr_record record;
-    while ((status = mr_record_read(table, &reader, &record, err)) == MR_OK) {
-        if (mr_slot_find(slot, record.word, record.key, record.key_bytes) != NULL)
-            continue;
-        if ((status = mr_record_insert(slot, &record, MR_ENTRY_STORED, err)) != MR_OK)
-            break;
-        slot->spilled--;
-    }
-    spill->kind->release(spill, &stored);
-    return status == MR_END ? MR_OK : status;
-}
-
 static void *get_absent(mr_slot *slot, uint64_t word, const void *key, size_t key_bytes,
                         bool create, mr_error *err)
 {
     if (slot->spilled > 0) {
-        if (bring_back(slot, word, err) != MR_OK)
+        if (mr_store_bring_back(slot, word, err) != MR_OK)
             return NULL;
         mr_entry *entry = mr_slot_find(slot, word, key, key_bytes);
         if (entry != NULL)

@@ -54,7 +54,7 @@ typedef struct mr_spill_kind {
     void (*scan_close)(mr_spill_scan *scan); /* NULL is allowed */
     /* Lets mapped pages go when more than a bound are resident. Between micro-batches. */
     void (*relax)(mr_spill *spill);
-    void (*stats)(const mr_spill *spill, mr_spill_stats *out);
+    void (*stats)(mr_spill *spill, mr_spill_stats *out);
 } mr_spill_kind;
 
 struct mr_spill {

@@ -22,9 +22,13 @@ mr_status mr_state_open(const mr_state_options *options, mr_state **out, mr_erro
     if (state->folder == NULL)
         MR_GOTO(failed, status, MR_OUT_OF_MEMORY(err));
     MR_GOTO(failed, status, mr_fs_make_folder(state->fs, state->folder, err));
+    MR_GOTO(failed, status, mr_checkpoints_create(state, &state->checkpoints, err));
     if (options->spill_folder != NULL) {
-        const mr_spill_kind *kind = options->spill_kind;
-        MR_GOTO(failed, status, kind->open(state->fs, options->spill_folder, &state->spill, err));
+        state->spill_kind = options->spill_kind != NULL ? options->spill_kind : &mr_spill_lmdb;
+        state->spill_folder = mr_strdup(options->spill_folder);
+        if (state->spill_folder == NULL)
+            MR_GOTO(failed, status, MR_OUT_OF_MEMORY(err));
+        MR_GOTO(failed, status, mr_store_wipe(state, err));
     }
     *out = state;
     return MR_OK;
@@ -47,11 +51,13 @@ void mr_state_close(mr_state *state)
 {
     if (state == NULL)
         return;
+    mr_checkpoints_destroy(state->checkpoints);
     for (uint32_t i = 0; i < state->table_count; i++)
         destroy_table(state->tables[i]);
     if (state->spill != NULL)
         state->spill->kind->close(state->spill);
     mr_bytes_deinit(&state->scratch);
+    mr_free(state->spill_folder);
     mr_free(state->folder);
     mr_free(state);
 }
@@ -143,16 +149,15 @@ mr_status mr_state_maintain(mr_state *state, mr_error *err)
     state->tick = tick_after(state->tick);
     for (uint32_t i = 0; i < state->table_count; i++)
         set_tick(state->tables[i], state->tick);
-    (void)err;
-    return MR_OK;
+    MR_TRY(mr_state_sweep(state, err));
+    return mr_state_evict(state, err);
 }
 
 /* ---- figures ---- */
 
 void mr_table_stats_get(const mr_table *table, mr_table_stats *out)
 {
-    *out = (mr_table_stats){.bytes = MR_SLOT_COUNT * (sizeof(mr_slot) + sizeof(mr_slot_rest)),
-                            .bytes_spilled = table->bytes_stored};
+    *out = (mr_table_stats){.bytes = MR_SLOT_COUNT * (sizeof(mr_slot) + sizeof(mr_slot_rest))};
     for (uint32_t i = 0; i < MR_SLOT_COUNT; i++) {
         const mr_slot *slot = &table->slots[i];
         out->keys += slot->count;
@@ -160,6 +165,8 @@ void mr_table_stats_get(const mr_table *table, mr_table_stats *out)
         out->bytes += mr_slot_bytes(slot);
         out->expired += table->rest[i].expired;
     }
+    if (table->put_count > 0)
+        out->bytes_spilled = out->keys_spilled * (table->put_bytes / table->put_count);
 }
 
 /* What a value takes beside its entry: that of a copy in a heap of its own. */

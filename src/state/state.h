@@ -152,9 +152,9 @@ int64_t mr_table_stream_time(const mr_table *table);
 typedef struct mr_table_stats {
     uint64_t keys; /* in memory */
     uint64_t keys_spilled;
-    uint64_t bytes; /* memory taken, entries and heaps */
-    uint64_t bytes_spilled;
-    uint64_t expired; /* keys dropped by ttl so far */
+    uint64_t bytes;         /* memory taken, entries and heaps */
+    uint64_t bytes_spilled; /* about */
+    uint64_t expired;       /* keys dropped by ttl so far */
 } mr_table_stats;
 
 void mr_table_stats_get(const mr_table *table, mr_table_stats *out);

@@ -3,6 +3,7 @@
  *   slot.c ........ places, lookups, growth          heap.c ....... memory of a slot
  *   record.c ...... one key as bytes                 walk.c ....... all keys of a slot in order
  *   state.c ....... tables, upkeep, statistics       evict.c ...... what leaves memory, and compaction
+ *   store.c ....... keys in the spill store          sweep.c ...... what ttl took
  *   checkpoint.c .. rounds                           writer.c ..... files written behind the caller
  *   manifest.c .... which image is where             recover.c .... the way back
  *   spill.h ....... the store of cold keys: spill_lmdb.c, spill_memory.c
@@ -43,13 +44,15 @@ struct mr_table {
     int64_t stream_time_us;
     int64_t swept_us; /* stream time up to which the sweep has gone once round */
     uint32_t sweep_slot;
-    uint64_t bytes_stored; /* in the spill store */
+    uint64_t put_count; /* records put into the spill store so far, */
+    uint64_t put_bytes; /* and their bytes, for an average */
     bool missing;
 };
 
 #define MR_TABLE_COUNT_MAX 256
 
-typedef struct mr_round mr_round; /* checkpoint.c */
+typedef struct mr_checkpoints mr_checkpoints; /* checkpoint.c */
+struct mr_manifest;
 
 struct mr_state {
     mr_fs *fs;
@@ -62,9 +65,11 @@ struct mr_state {
     bool background;
     uint64_t tick;
     mr_spill *spill; /* NULL: none */
+    const mr_spill_kind *spill_kind;
     mr_bytes scratch;
     uint32_t hand_table, hand_slot; /* of evict.c */
-    mr_round *round;
+    uint32_t compact_next;
+    mr_checkpoints *checkpoints;
 };
 
 /* ---- slot.c ---- */
@@ -74,6 +79,9 @@ void mr_slots_destroy(mr_table *table);
 uint64_t mr_slot_bytes(const mr_slot *slot); /* entries and heap, as taken from the budget */
 /* Forgets all in memory; position and image stay. */
 void mr_slot_clear(mr_slot *slot);
+/* The two halves of it: the memory of a copy, and the slot without its memory. */
+void mr_slot_free_memory(mr_slot *slot);
+void mr_slot_detach(mr_slot *slot);
 /* The hash the search starts from. */
 uint64_t mr_slot_entry_hash(const mr_slot *slot, const mr_entry *entry);
 const void *mr_slot_entry_key(const mr_slot *slot, const mr_entry *entry, size_t *out_bytes);
@@ -93,6 +101,8 @@ bool mr_slot_reserve(mr_slot *slot, uint32_t count);
 /* ---- record.c ---- */
 
 /* One key and its value as bytes, the same in images and in the spill store. */
+#define MR_RECORD_BYTES_MIN 12
+
 typedef struct mr_record {
     uint64_t word;
     int64_t last_us; /* ttl tables, else 0 */
@@ -133,8 +143,42 @@ mr_status mr_walk_init(mr_walk *walk, mr_slot *slot, mr_error *err);
 mr_status mr_walk_next(mr_walk *walk, mr_entry **out_entry, mr_record *out_record, mr_error *err);
 void mr_walk_deinit(mr_walk *walk);
 
+/* ---- checkpoint.c ---- */
+
+mr_status mr_checkpoints_create(mr_state *state, mr_checkpoints **out, mr_error *err);
+void mr_checkpoints_destroy(mr_checkpoints *checkpoints); /* NULL is allowed */
+/* The state was loaded from this one. */
+mr_status mr_checkpoints_adopt(mr_checkpoints *checkpoints, const struct mr_manifest *manifest,
+                               mr_error *err);
+/* True when the name is of a file of checkpoints: which round's, and whether its manifest. */
+bool mr_checkpoint_name(const char *name, uint32_t *out_round, bool *out_manifest);
+
 /* ---- evict.c ---- */
 
+/* Memory is above the mark at which keys are spilled. */
+bool mr_state_is_short(const mr_state *state);
+/* Spills cold keys until it is not. */
 mr_status mr_state_evict(mr_state *state, mr_error *err);
+/* Moves the values into a fresh heap, so that no free block is left; some, when `keep` says so. On failure the
+ * slot is as before. */
+mr_status mr_slot_rebuild(mr_slot *slot, bool (*keep)(const mr_slot *slot, const mr_entry *entry),
+                          mr_error *err);
+
+/* ---- sweep.c ---- */
+
+/* Drops keys that ttl took, a few slots at a time, in memory and in the spill store. */
+mr_status mr_state_sweep(mr_state *state, mr_error *err);
+
+/* ---- store.c: the slot's side of the spill store ---- */
+
+/* Between begin and commit. */
+mr_status mr_store_put(const mr_slot *slot, const mr_record *record, mr_error *err);
+mr_status mr_store_remove(const mr_slot *slot, uint64_t word, const void *key, size_t key_bytes,
+                          mr_error *err);
+/* Puts all records of an image; their keys are then spilled. */
+mr_status mr_store_put_all(mr_slot *slot, mr_reader *records, mr_error *err);
+/* Brings all keys of a word back into memory. MR_OK also when there are none. */
+mr_status mr_store_bring_back(mr_slot *slot, uint64_t word, mr_error *err);
+mr_status mr_store_wipe(mr_state *state, mr_error *err);
 
 #endif

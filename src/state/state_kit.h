@@ -62,6 +62,14 @@ void kit_close(state_kit *kit);
 /* Takes the next record; skips it where a slot has it already. */
 mr_status kit_try_step(state_kit *kit, mr_error *err);
 void kit_run(state_kit *kit, uint64_t records, uint64_t batch_records);
+/* A whole round, `records_per_step` records taken between its steps of `slot_max` slots. */
+mr_status kit_try_checkpoint(state_kit *kit, uint64_t records_per_step, uint32_t slot_max,
+                             mr_error *err);
+void kit_checkpoint(state_kit *kit, uint64_t records_per_step, uint32_t slot_max);
+/* Opens, recovers, and stands where replay starts. *out_recovery may be NULL. */
+mr_status kit_try_recover(state_kit *kit, const kit_options *options,
+                          mr_state_recovery *out_recovery, mr_error *err);
+void kit_recover(state_kit *kit, const kit_options *options, mr_state_recovery *out_recovery);
 /* Fails the test unless both tables are as the model says. */
 void kit_check(state_kit *kit);
 /* Digest of an undisturbed run of `records`, in memory. */

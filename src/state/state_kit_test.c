@@ -209,6 +209,80 @@ void kit_run(state_kit *kit, uint64_t records, uint64_t batch_records)
         mr_table_set_stream_time(kit->tables[t], kit->stream_us);
 }
 
+static void set_stream_time(state_kit *kit)
+{
+    for (int t = 0; t < 2 && kit->tables[t] != NULL; t++)
+        mr_table_set_stream_time(kit->tables[t], kit->stream_us);
+}
+
+static mr_status take_records(state_kit *kit, uint64_t records, mr_error *err)
+{
+    if (records == 0)
+        return MR_OK;
+    MR_TRY(mr_state_maintain(kit->state, err));
+    for (uint64_t i = 0; i < records; i++)
+        MR_TRY(kit_try_step(kit, err));
+    set_stream_time(kit);
+    return MR_OK;
+}
+
+mr_status kit_try_checkpoint(state_kit *kit, uint64_t records_per_step, uint32_t slot_max,
+                             mr_error *err)
+{
+    uint64_t flow = kit->position;
+    set_stream_time(kit);
+    MR_TRY(mr_state_checkpoint_begin(kit->state, 77, kit->position, &flow, sizeof flow, err));
+    for (bool done = false; !done;) {
+        MR_TRY(mr_state_checkpoint_step(kit->state, kit->position, slot_max, &done, err));
+        MR_TRY(take_records(kit, records_per_step, err));
+    }
+    if (!kit->options.background)
+        return mr_state_checkpoint_finish(kit->state, kit->position, NULL, err);
+    for (bool done = false; !done;)
+        MR_TRY(mr_state_checkpoint_finish(kit->state, kit->position, &done, err));
+    return MR_OK;
+}
+
+void kit_checkpoint(state_kit *kit, uint64_t records_per_step, uint32_t slot_max)
+{
+    mr_error err = {0};
+    assert_ok(kit_try_checkpoint(kit, records_per_step, slot_max, &err), &err);
+    assert_false(mr_state_checkpoint_running(kit->state));
+}
+
+mr_status kit_try_recover(state_kit *kit, const kit_options *options, mr_state_recovery *out,
+                          mr_error *err)
+{
+    mr_state_recovery own;
+    MR_TRY(kit_try_open(kit, options, err));
+    mr_status status = mr_state_recover(kit->state, out != NULL ? out : &own, err);
+    if (out == NULL)
+        out = &own;
+    if (status == MR_OK && out->found) {
+        uint64_t flow = 0;
+        MR_ASSERT(out->flow.size == sizeof flow && out->plan_hash == 77);
+        memcpy(&flow, out->flow.data, sizeof flow);
+        MR_ASSERT(flow == out->position_min && out->position_max >= flow);
+        kit->position = flow;
+        kit->stream_us = mr_table_stream_time(kit->tables[0]);
+        if (mr_table_was_missing(kit->tables[0]) ||
+            (kit->tables[1] != NULL && mr_table_was_missing(kit->tables[1]))) {
+            kit->position = 0;
+            kit->stream_us = INT64_MIN;
+        }
+    }
+    mr_bytes_deinit(&out->flow);
+    if (status != MR_OK)
+        kit_close(kit);
+    return status;
+}
+
+void kit_recover(state_kit *kit, const kit_options *options, mr_state_recovery *out)
+{
+    mr_error err = {0};
+    assert_ok(kit_try_recover(kit, options, out, &err), &err);
+}
+
 uint64_t kit_digest(state_kit *kit)
 {
     mr_error err = {0};

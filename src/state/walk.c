@@ -174,13 +174,13 @@ mr_status mr_walk_next(mr_walk *walk, mr_entry **out_entry, mr_record *out_recor
 
 /* ---- reading all of a table ---- */
 
-typedef struct visit {
+typedef struct visitor {
     bool (*call)(void *context, const void *key, size_t key_bytes, void *value);
     void *context;
     mr_entry *loaded; /* room for one entry out of the store */
-} visit;
+} visitor;
 
-static bool visit_entry(const visit *to, const mr_slot *slot, mr_entry *entry, const uint8_t *key,
+static bool visit_entry(const visitor *to, const mr_slot *slot, mr_entry *entry, const uint8_t *key,
                         size_t key_bytes)
 {
     if (slot->table->options.byte_keys)
@@ -190,7 +190,7 @@ static bool visit_entry(const visit *to, const mr_slot *slot, mr_entry *entry, c
 }
 
 /* Decodes into a slot of its own, so that looking does not change what is in memory. */
-static mr_status visit_record(const visit *to, const mr_slot *slot, const mr_record *record,
+static mr_status visit_record(const visitor *to, const mr_slot *slot, const mr_record *record,
                               bool *out_go_on, mr_error *err)
 {
     mr_slot own = {.entry_bytes = slot->entry_bytes, .table = slot->table};
@@ -203,7 +203,7 @@ static mr_status visit_record(const visit *to, const mr_slot *slot, const mr_rec
     return status;
 }
 
-static mr_status visit_slot(const visit *to, mr_slot *slot, bool *out_go_on, mr_error *err)
+static mr_status visit_slot(const visitor *to, mr_slot *slot, bool *out_go_on, mr_error *err)
 {
     mr_walk walk;
     MR_TRY(mr_walk_init(&walk, slot, err));
@@ -228,7 +228,7 @@ mr_status mr_table_each(mr_table *table,
                         bool (*call)(void *context, const void *key, size_t key_bytes, void *value),
                         void *context, mr_error *err)
 {
-    visit to = {call, context, mr_alloc(sizeof(mr_entry) + table->options.value_bytes)};
+    visitor to = {call, context, mr_alloc(sizeof(mr_entry) + table->options.value_bytes)};
     if (to.loaded == NULL)
         return MR_OUT_OF_MEMORY(err);
     mr_status status = MR_OK;
