@@ -31,7 +31,8 @@
 #define MR_MASK_SET_BYTES  32
 
 /* One feature as the ranks see it. Levels are those of a complete search tree: level l has 2^l thresholds
- * at levels[l], padded to 16 floats, the missing ones +infinity. */
+ * at levels[l], padded to 16 floats, the missing ones NaN, which
+ * no value exceeds. */
 typedef struct mr_mask_feature {
     uint32_t feature;
     uint32_t threshold_count;

@@ -114,8 +114,8 @@ INLINE __m512 look_up(const float *table, unsigned level, __m512i index)
     return _mm512_i32gather_ps(index, table, 4);
 }
 
-/* Thresholds <= x; NaN counts none. The padding counts only for x = +infinity, hence the minimum. */
-INLINE __m512i rank_16(const float *tables, unsigned levels, __m512i most, __m512 x)
+/* Thresholds <= x; NaN, as value and as padding of the tables, counts none. */
+INLINE __m512i rank_16(const float *tables, unsigned levels, __m512 x)
 {
     __m512i index = _mm512_setzero_si512();
     for (unsigned level = 0; level < levels; level++) {
@@ -124,7 +124,7 @@ INLINE __m512i rank_16(const float *tables, unsigned levels, __m512i most, __m51
         index = _mm512_add_epi32(index, index);
         index = _mm512_mask_add_epi32(index, right, index, _mm512_set1_epi32(1));
     }
-    return _mm512_min_epi32(index, most);
+    return index;
 }
 
 /* One lane per side: bytes at once. */
@@ -132,14 +132,13 @@ INLINE void rank_bytes(const mr_mask_plan *plan, const mr_mask_feature *feature,
                        const work *w)
 {
     const float *tables = plan->tables + feature->first_float;
-    __m512i most = _mm512_set1_epi32((int)feature->threshold_count);
     uint8_t *left =
         feature->lane_left != UINT32_MAX ? w->lanes + (size_t)ROWS * feature->lane_left : NULL;
     uint8_t *right =
         feature->lane_right != UINT32_MAX ? w->lanes + (size_t)ROWS * feature->lane_right : NULL;
     for (size_t r = 0; r < ROWS; r += 16) {
         __m512 x = _mm512_load_ps(w->column + r);
-        __m512i rank = rank_16(tables, levels, most, x);
+        __m512i rank = rank_16(tables, levels, x);
         if (left != NULL)
             _mm_store_si128((__m128i *)(void *)(left + r), _mm512_cvtepi32_epi8(rank));
         __mmask16 missing = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
@@ -152,10 +151,9 @@ INLINE void rank_bytes(const mr_mask_plan *plan, const mr_mask_feature *feature,
 static void rank_words(const mr_mask_plan *plan, const mr_mask_feature *feature, const work *w)
 {
     const float *tables = plan->tables + feature->first_float;
-    __m512i most = _mm512_set1_epi32((int)feature->threshold_count);
     for (size_t r = 0; r < ROWS; r += 16) {
         __m512 x = _mm512_load_ps(w->column + r);
-        __m512i rank = rank_16(tables, feature->level_count, most, x);
+        __m512i rank = rank_16(tables, feature->level_count, x);
         _mm256_store_si256((__m256i *)(void *)(w->left + r), _mm512_cvtepi32_epi16(rank));
         __mmask16 missing = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
         rank = _mm512_mask_mov_epi32(rank, missing, _mm512_set1_epi32(65535));
