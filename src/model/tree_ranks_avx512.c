@@ -5,7 +5,8 @@
  *             searching", JEA 2017, and Lemire's and Slotin's SIMD variants)
  *   top ..... 63 nodes of a tree hold (slot, rank index): one permute fetches 63 ranks, one comparison answers all
  *             questions, 64 bits; two table look-ups of 7 bits follow the path through six levels
- *   below ... up to two more levels are walked, for the one subtree that was reached
+ *   below ... up to two more levels are walked, for the one subtree that was reached. Tops of 64 trees go first:
+ *             their exits' cache lines are on the way while the next tops are asked
  *
  *   bits of a top:  | 6..0: levels 1-3, breadth first | then 8 groups of 7: levels 4-6 below each of the 8 exits |
  *
@@ -26,10 +27,12 @@
 #define TOP_NODES      63
 #define TOP_LEVELS     6
 #define DEPTH_MAX      8
+#define TREES_AT_ONCE  64 /* tops asked before what is below them */
 #define SLOTS_MAX      128
 #define WORD_SLOTS_MAX 64
 #define THRESHOLDS_MAX 65534u
-#define SEARCH_LEVELS  4 /* 16^4 > THRESHOLDS_MAX */
+#define SEARCH_LEVELS  4        /* 16^4 > THRESHOLDS_MAX */
+#define TREES_MAX      1000000u /* exits are found by 32-bit offsets */
 #define NO_SLOT        UINT32_MAX
 #define INLINE         static inline __attribute__((always_inline))
 
@@ -40,14 +43,17 @@ typedef struct rank_feature {
     uint32_t left, right;          /* slots */
 } rank_feature;
 
-typedef struct below_node {
+typedef struct question {
     uint16_t slot, index;
-} below_node;
+} question;
 
-/* What stands below one exit of a top: nodes of levels 7 and 8. */
-typedef struct below_exit {
-    below_node nodes[4]; /* 0: level 7; 1, 2: level 8; 3: unused */
-} below_exit;
+/* What stands below one exit of a top: slots of the nodes of level 7 (0) and level 8 (1 and 2, its children), their
+ * indices, and four leaves (two with one level below). As small as can be: the exits of a large forest
+ * compete for the second-level cache.
+ *   bytes: | slot x 3 | index x 3 | unused 2 | leaf x 4 | 24 bytes
+ *   words: | slot x 3 | index x 3 | unused 4 | leaf x 4 | 32 bytes */
+#define EXIT_BYTES(words)  ((words) ? 32u : 24u)
+#define EXIT_LEAVES(words) ((words) ? 16u : 8u)
 
 typedef struct rank_plan {
     mr_tree_plan plan;
@@ -57,9 +63,9 @@ typedef struct rank_plan {
     uint32_t below_levels; /* 0, 1 or 2 */
     rank_feature *features;
     float *keys;
-    uint8_t *tops;      /* per tree: 64 slots, 64 indices; as bytes or words */
-    below_exit *belows; /* per tree: 64 */
-    float *leaves;      /* per tree: 64 << below_levels */
+    uint8_t *tops;   /* per tree: 64 slots, 64 indices; as bytes or words */
+    uint8_t *belows; /* per tree: 64 */
+    float *leaves;   /* per tree: 64 << below_levels */
 } rank_plan;
 
 /* Following 7 answers through three levels: the exit, and where its group of bits begins. */
@@ -185,12 +191,12 @@ static uint32_t index_of(const rank_plan *plan, const rank_feature *feature, flo
     return low;
 }
 
-static below_node question_of(const rank_plan *plan, const uint32_t *feature_at,
-                              const mr_tree_node *node)
+static question question_of(const rank_plan *plan, const uint32_t *feature_at,
+                            const mr_tree_node *node)
 {
     const rank_feature *feature = &plan->features[feature_at[node->feature] - 1];
-    return (below_node){(uint16_t)(node->default_left ? feature->left : feature->right),
-                        (uint16_t)index_of(plan, feature, node->value)};
+    return (question){(uint16_t)(node->default_left ? feature->left : feature->right),
+                      (uint16_t)index_of(plan, feature, node->value)};
 }
 
 /* Bit of the node at `level` (0 to 5) reached by the turns in `path`, most significant first. */
@@ -202,17 +208,44 @@ static uint32_t top_bit(uint32_t level, uint32_t path)
     return 7 + 7 * exit + (1u << below_level) - 1 + (path & ((1u << below_level) - 1));
 }
 
-static void put_top(const rank_plan *plan, uint32_t tree, uint32_t bit, below_node question)
+static void put_top(const rank_plan *plan, uint32_t tree, uint32_t bit, question asked)
 {
     if (plan->words) {
         uint16_t *top = (uint16_t *)(void *)plan->tops + (size_t)tree * 128;
-        top[bit] = question.slot;
-        top[64 + bit] = question.index;
+        top[bit] = asked.slot;
+        top[64 + bit] = asked.index;
     } else {
         uint8_t *top = plan->tops + (size_t)tree * 128;
-        top[bit] = (uint8_t)question.slot;
-        top[64 + bit] = (uint8_t)question.index;
+        top[bit] = (uint8_t)asked.slot;
+        top[64 + bit] = (uint8_t)asked.index;
     }
+}
+
+static uint8_t *exit_at(const rank_plan *plan, uint32_t tree, uint32_t exit)
+{
+    return plan->belows + ((size_t)tree * 64 + exit) * EXIT_BYTES(plan->words);
+}
+
+static void put_below(const rank_plan *plan, uint8_t *exit, uint32_t node, question asked)
+{
+    if (plan->words) {
+        memcpy(exit + 2 * node, &asked.slot, 2);
+        memcpy(exit + 6 + 2 * node, &asked.index, 2);
+    } else {
+        exit[node] = (uint8_t)asked.slot;
+        exit[3 + node] = (uint8_t)asked.index;
+    }
+}
+
+static void put_leaf(rank_plan *plan, uint32_t tree, uint32_t level, uint32_t path, float value)
+{
+    uint32_t below = plan->below_levels, leaf = path << (TOP_LEVELS + below - level);
+    if (below == 0)
+        plan->leaves[(size_t)tree * 64 + leaf] = value;
+    else
+        memcpy(exit_at(plan, tree, leaf >> below) + EXIT_LEAVES(plan->words) +
+                   sizeof value * (leaf & ((1u << below) - 1)),
+               &value, sizeof value);
 }
 
 /* The tree below one node; the recursion is as deep as the tree, DEPTH_MAX at most. */
@@ -220,18 +253,17 @@ static void lay_tree(rank_plan *plan, const uint32_t *feature_at, uint32_t tree,
                      uint32_t level, uint32_t path)
 {
     const mr_tree_node *node = &plan->forest->nodes[index];
-    uint32_t levels = TOP_LEVELS + plan->below_levels;
     if (node->feature == MR_TREE_LEAF) {
-        plan->leaves[((size_t)tree << levels) + (path << (levels - level))] = node->value;
+        put_leaf(plan, tree, level, path, node->value);
         return;
     }
-    below_node question = question_of(plan, feature_at, node);
+    question asked = question_of(plan, feature_at, node);
     if (level < TOP_LEVELS)
-        put_top(plan, tree, top_bit(level, path), question);
+        put_top(plan, tree, top_bit(level, path), asked);
     else if (level == TOP_LEVELS)
-        plan->belows[(size_t)tree * 64 + path].nodes[0] = question;
+        put_below(plan, exit_at(plan, tree, path), 0, asked);
     else
-        plan->belows[(size_t)tree * 64 + (path >> 1)].nodes[1 + (path & 1)] = question;
+        put_below(plan, exit_at(plan, tree, path >> 1), 1 + (path & 1), asked);
     lay_tree(plan, feature_at, tree, node->left, level + 1, path * 2);
     lay_tree(plan, feature_at, tree, node->right, level + 1, path * 2 + 1);
 }
@@ -239,12 +271,13 @@ static void lay_tree(rank_plan *plan, const uint32_t *feature_at, uint32_t tree,
 /* Missing nodes ask slot 0 for a rank above the largest: never. */
 static void lay_blank(rank_plan *plan)
 {
-    const below_node never = {0, plan->words ? UINT16_MAX : UINT8_MAX};
+    const uint16_t top = plan->words ? UINT16_MAX : UINT8_MAX;
+    const question never = {0, top};
     for (uint32_t t = 0; t < plan->forest->tree_count; t++) {
         for (uint32_t bit = 0; bit < 64; bit++)
             put_top(plan, t, bit, never);
-        for (uint32_t i = 0; plan->below_levels > 0 && i < 64; i++)
-            plan->belows[(size_t)t * 64 + i] = (below_exit){{never, never, never, never}};
+        for (uint32_t i = 0; plan->below_levels > 0 && i < 64 * 3; i++)
+            put_below(plan, exit_at(plan, t, i / 3), i % 3, never);
     }
 }
 
@@ -253,12 +286,16 @@ static mr_status lay_trees(rank_plan *plan, const uint32_t *feature_at, mr_error
     const mr_forest *forest = plan->forest;
     size_t trees = forest->tree_count;
     plan->below_levels = forest->depth_max > TOP_LEVELS ? forest->depth_max - TOP_LEVELS : 0;
+    bool below = plan->below_levels > 0;
+    size_t below_bytes = below ? trees * 64 * EXIT_BYTES(plan->words) : 1;
     plan->tops = mr_alloc_aligned(trees * 128 * (plan->words ? 2 : 1));
-    plan->belows = mr_alloc_aligned(plan->below_levels > 0 ? trees * 64 * sizeof(below_exit) : 1);
-    plan->leaves = mr_alloc_aligned(sizeof(float) * trees << (TOP_LEVELS + plan->below_levels));
+    plan->belows = mr_alloc_aligned(below_bytes);
+    plan->leaves = mr_alloc_aligned(below ? 1 : trees * 64 * sizeof(float));
     if (plan->tops == NULL || plan->belows == NULL || plan->leaves == NULL)
         return MR_OUT_OF_MEMORY(err);
-    memset(plan->leaves, 0, sizeof(float) * trees << (TOP_LEVELS + plan->below_levels));
+    memset(plan->belows, 0, below_bytes);
+    if (!below)
+        memset(plan->leaves, 0, trees * 64 * sizeof(float));
     lay_blank(plan);
     for (uint32_t t = 0; t < forest->tree_count; t++)
         lay_tree(plan, feature_at, t, forest->firsts[t], 0, 0);
@@ -282,7 +319,8 @@ static mr_status fill_plan(rank_plan *plan, uint32_t *feature_at, float *values,
 static mr_status make_plan(const mr_forest *forest, bool fast, mr_tree_plan **out, mr_error *err)
 {
     *out = NULL;
-    if (forest->depth_max > DEPTH_MAX || forest->set_count > 0 || forest->tree_count == 0)
+    if (forest->tree_count > TREES_MAX || forest->depth_max > DEPTH_MAX || forest->set_count > 0 ||
+        forest->tree_count == 0)
         return MR_OK;
     rank_plan *plan = MR_NEW(rank_plan);
     uint32_t *feature_at = mr_alloc_zero(forest->feature_count, sizeof *feature_at);
@@ -384,54 +422,100 @@ INLINE uint64_t ask_words(const uint16_t *top, __m512i low, __m512i high)
            (uint64_t)_mm512_cmpgt_epu16_mask(b, _mm512_load_si512(top + 96)) << 32;
 }
 
-INLINE uint32_t ask_one(const rank_set *ranks, bool words, below_node node)
+INLINE uint32_t ask_one(const rank_set *ranks, bool words, const uint8_t *exit, uint32_t node)
 {
-    return words ? ranks->words[node.slot] > node.index : ranks->bytes[node.slot] > node.index;
+    if (!words)
+        return ranks->bytes[exit[node]] > exit[3 + node];
+    uint16_t slot, index;
+    memcpy(&slot, exit + 2 * node, sizeof slot);
+    memcpy(&index, exit + 6 + 2 * node, sizeof index);
+    return ranks->words[slot] > index;
 }
 
-/* Levels 7 and 8 below exit `leaf` of a top. */
-INLINE uint32_t walk_below(const below_exit *below, const rank_set *ranks, bool words,
-                           uint32_t levels, uint32_t leaf)
+/* Levels 7 and 8 below an exit. */
+INLINE float walk_below(const uint8_t *exit, const rank_set *ranks, bool words, uint32_t levels)
 {
-    const below_node *nodes = below[leaf].nodes;
-    uint32_t first = ask_one(ranks, words, nodes[0]);
-    if (levels == 1)
-        return leaf * 2 + first;
-    return leaf * 4 + first * 2 + ask_one(ranks, words, nodes[1 + first]);
+    uint32_t leaf = ask_one(ranks, words, exit, 0);
+    if (levels == 2)
+        leaf = leaf * 2 + ask_one(ranks, words, exit, 1 + leaf);
+    float value;
+    memcpy(&value, exit + EXIT_LEAVES(words) + leaf * sizeof value, sizeof value);
+    return value;
 }
 
 typedef enum rank_shape { BYTES_64, BYTES_128, WORDS_64 } rank_shape;
 
-INLINE float leaf_of(const rank_plan *plan, uint32_t tree, rank_shape shape, uint32_t levels,
-                     const rank_set *ranks, __m512i low, __m512i high)
+INLINE uint32_t exit_of(const rank_plan *plan, uint32_t tree, rank_shape shape, __m512i low,
+                        __m512i high)
 {
-    uint64_t answers =
-        shape == WORDS_64
-            ? ask_words((const uint16_t *)(const void *)plan->tops + (size_t)tree * 128, low, high)
-            : ask_bytes(plan->tops + (size_t)tree * 128, low, high, shape == BYTES_128);
-    uint32_t leaf = follow(answers);
-    if (levels > 0)
-        leaf = walk_below(plan->belows + (size_t)tree * 64, ranks, shape == WORDS_64, levels, leaf);
-    return plan->leaves[((size_t)tree << (TOP_LEVELS + levels)) + leaf];
+    size_t at = (size_t)tree * 128;
+    return follow(shape == WORDS_64
+                      ? ask_words((const uint16_t *)(const void *)plan->tops + at, low, high)
+                      : ask_bytes(plan->tops + at, low, high, shape == BYTES_128));
+}
+
+/* Exits of `count` trees from `tree` on; what stands below them is called into the cache. */
+INLINE void find_exits(const rank_plan *plan, uint32_t tree, uint32_t count, rank_shape shape,
+                       __m512i low, __m512i high, uint32_t *exits)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t exit = exit_of(plan, tree + i, shape, low, high) + (tree + i) * 64;
+        exits[i] = exit * EXIT_BYTES(shape == WORDS_64);
+        _mm_prefetch((const char *)plan->belows + exits[i], _MM_HINT_T0);
+    }
+}
+
+/* Trees of up to six levels: each is done when its top is. */
+INLINE void sum_tops(const rank_plan *plan, rank_shape shape, __m512i low, __m512i high,
+                     float *margins)
+{
+    const mr_forest *forest = plan->forest;
+    if (forest->group_count > 1) {
+        for (uint32_t t = 0; t < forest->tree_count; t++)
+            margins[forest->groups[t]] +=
+                plan->leaves[(size_t)t * 64 + exit_of(plan, t, shape, low, high)];
+        return;
+    }
+    float sum = margins[0];
+    for (uint32_t t = 0; t < forest->tree_count; t++)
+        sum += plan->leaves[(size_t)t * 64 + exit_of(plan, t, shape, low, high)];
+    margins[0] = sum;
+}
+
+INLINE void sum_exits(const rank_plan *plan, uint32_t tree, uint32_t count, rank_shape shape,
+                      uint32_t levels, const rank_set *ranks, const uint32_t *exits, float *margins)
+{
+    const mr_forest *forest = plan->forest;
+    bool words = shape == WORDS_64;
+    if (forest->group_count > 1) {
+        for (uint32_t i = 0; i < count; i++)
+            margins[forest->groups[tree + i]] +=
+                walk_below(plan->belows + exits[i], ranks, words, levels);
+        return;
+    }
+    float sum = margins[0];
+    for (uint32_t i = 0; i < count; i++)
+        sum += walk_below(plan->belows + exits[i], ranks, words, levels);
+    margins[0] = sum;
 }
 
 INLINE void sum_row(const rank_plan *plan, const float *inputs, rank_shape shape, uint32_t levels,
                     float *margins)
 {
-    const mr_forest *forest = plan->forest;
     rank_set ranks;
     rank_all(plan, inputs, shape == WORDS_64, &ranks);
     const uint8_t *from = shape == WORDS_64 ? (const uint8_t *)ranks.words : ranks.bytes;
     __m512i low = _mm512_load_si512(from), high = _mm512_load_si512(from + 64);
-    if (forest->group_count > 1) {
-        for (uint32_t t = 0; t < forest->tree_count; t++)
-            margins[forest->groups[t]] += leaf_of(plan, t, shape, levels, &ranks, low, high);
+    if (levels == 0) {
+        sum_tops(plan, shape, low, high, margins);
         return;
     }
-    float sum = margins[0];
-    for (uint32_t t = 0; t < forest->tree_count; t++)
-        sum += leaf_of(plan, t, shape, levels, &ranks, low, high);
-    margins[0] = sum;
+    uint32_t exits[TREES_AT_ONCE], trees = plan->forest->tree_count;
+    for (uint32_t t = 0; t < trees; t += TREES_AT_ONCE) {
+        uint32_t count = MR_MIN(trees - t, (uint32_t)TREES_AT_ONCE);
+        find_exits(plan, t, count, shape, low, high, exits);
+        sum_exits(plan, t, count, shape, levels, &ranks, exits, margins);
+    }
 }
 
 static void run_row(const mr_tree_plan *base, const float *inputs, float *margins, uint8_t *scratch)
