@@ -16,7 +16,8 @@ mr_status mr_input_open(mr_fs *fs, const char *path, mr_input **out, mr_error *e
 mr_status mr_input_open_fd(int fd, const char *name, mr_input **out, mr_error *err);
 void mr_input_close(mr_input *input); /* NULL is allowed */
 
-/* At least 1 byte, at most `size`; *out_size 0 is the end. */
+/* At least 1 byte, at most `size` (>= 1); *out_size 0 is the end. A plain file that has grown since can be read on after
+ * its end. */
 mr_status mr_input_read(mr_input *input, void *to, size_t size, size_t *out_size, mr_error *err);
 /* Reads on to byte `offset` of the decompressed content (a seek when the file is plain). MR_END
  * when it is shorter. */
@@ -26,6 +27,5 @@ const char *mr_input_name(const mr_input *input);    /* "standard input" for "-"
 uint64_t mr_input_offset(const mr_input *input);     /* decompressed bytes delivered so far */
 uint64_t mr_input_raw_offset(const mr_input *input); /* bytes of the file consumed so far */
 uint64_t mr_input_raw_size(const mr_input *input);   /* of the file; 0 when unknown (a pipe) */
-/* Files: bytes appended since (a plain file that grows) can be read after an end was seen. */
 
 #endif
