@@ -22,25 +22,38 @@
 
 /* ---- marks ---- */
 
-static uint64_t mark_of(const mr_budget *budget)
+/* Room for what one micro-batch adds: an eighth, or more when they add more. */
+static uint64_t mark_of(const mr_state *state, const mr_budget *budget)
 {
-    return budget->max_bytes - budget->max_bytes / 8;
+    uint64_t growth = state->growth_bytes_max + state->growth_bytes_max / 4;
+    return budget->max_bytes - MR_MAX(budget->max_bytes / 8, MR_MIN(growth, budget->max_bytes / 2));
 }
 
-/* Some limit has less than `spare` bytes below its mark. */
-static bool is_over(const mr_state *state, bool with_spare)
+/* How far the tightest limit is over its mark less a spare. */
+static uint64_t bytes_over(const mr_state *state, bool with_spare)
 {
+    uint64_t over = 0;
     for (const mr_budget *b = state->source.budget; b != NULL; b = b->parent) {
         uint64_t spare = with_spare ? MR_MIN(b->max_bytes / 64, SPARE_BYTES_MAX) : 0;
-        if (b->max_bytes > 0 && mr_budget_used(b) > mark_of(b) - spare)
-            return true;
+        uint64_t target = mark_of(state, b) - spare, used = mr_budget_used(b);
+        if (b->max_bytes > 0 && used > target)
+            over = MR_MAX(over, used - target);
     }
-    return false;
+    return over;
+}
+
+static void note_growth(mr_state *state)
+{
+    uint64_t used = state->source.budget != NULL ? mr_budget_used(state->source.budget) : 0;
+    uint64_t growth = used > state->used_bytes_left ? used - state->used_bytes_left : 0;
+    uint64_t faded = state->growth_bytes_max - state->growth_bytes_max / 64;
+    if (state->used_bytes_left > 0)
+        state->growth_bytes_max = MR_MAX(growth, faded);
 }
 
 bool mr_state_is_short(const mr_state *state)
 {
-    return state->spill != NULL && is_over(state, false);
+    return state->spill != NULL && bytes_over(state, false) > 0;
 }
 
 /* ---- rebuilding ---- */
@@ -201,25 +214,12 @@ static mr_status leave(const departure *batch, mr_error *err)
     return MR_OK;
 }
 
-/* How far the tightest limit is over its mark, with the spare. */
-static uint64_t bytes_over(const mr_state *state)
-{
-    uint64_t over = 0;
-    for (const mr_budget *b = state->source.budget; b != NULL; b = b->parent) {
-        uint64_t target = mark_of(b) - MR_MIN(b->max_bytes / 64, SPARE_BYTES_MAX),
-                 used = mr_budget_used(b);
-        if (b->max_bytes > 0 && used > target)
-            over = MR_MAX(over, used - target);
-    }
-    return over;
-}
-
 static mr_status evict_batch(mr_state *state, uint64_t *visits_left, mr_error *err)
 {
     mr_spill *spill = state->spill;
     departure batch = {.count = 0};
     MR_TRY(spill->kind->begin(spill, err));
-    mr_status status = fill_batch(state, bytes_over(state), visits_left, &batch, err);
+    mr_status status = fill_batch(state, bytes_over(state, true), visits_left, &batch, err);
     if (status != MR_OK) {
         spill->kind->abort(spill);
         return status;
@@ -247,16 +247,27 @@ static mr_status compact_one(mr_state *state, mr_error *err)
     return MR_OK;
 }
 
+static mr_status evict(mr_state *state, mr_error *err)
+{
+    /* Twice round: at the second visit all is cold that was not touched since the call began. */
+    uint64_t visits_left = (uint64_t)state->table_count * MR_SLOT_COUNT * 2;
+    note_growth(state);
+    if (mr_state_is_short(state))
+        while (visits_left > 0 && bytes_over(state, true) > 0)
+            MR_TRY(evict_batch(state, &visits_left, err));
+    return MR_OK;
+}
+
 mr_status mr_state_evict(mr_state *state, mr_error *err)
 {
     if (state->table_count == 0)
         return MR_OK;
-    if (state->spill != NULL)
+    if (state->spill != NULL) {
         state->spill->kind->relax(state->spill);
-    /* Twice round: at the second visit all is cold that was not touched since the call began. */
-    uint64_t visits_left = (uint64_t)state->table_count * MR_SLOT_COUNT * 2;
-    if (mr_state_is_short(state))
-        while (visits_left > 0 && is_over(state, true))
-            MR_TRY(evict_batch(state, &visits_left, err));
-    return compact_one(state, err);
+        MR_TRY(evict(state, err));
+    }
+    MR_TRY(compact_one(state, err));
+    state->used_bytes_left =
+        state->source.budget != NULL ? mr_budget_used(state->source.budget) : 0;
+    return MR_OK;
 }

@@ -40,7 +40,8 @@ mr_status mr_record_read(const mr_table *table, mr_reader *from, mr_record *out,
 {
     if (mr_reader_left(from) == 0)
         return MR_END;
-    *out = (mr_record){.bytes = from->next, .word = mr_reader_u64(from)};
+    *out = (mr_record){.bytes = from->next};
+    out->word = mr_reader_u64(from);
     out->value_bytes = mr_reader_u32(from);
     out->key_bytes = table->options.byte_keys ? mr_reader_u32(from) : 0;
     out->last_us = table->options.ttl_us > 0 ? (int64_t)mr_reader_u64(from) : 0;
