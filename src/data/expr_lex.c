@@ -10,8 +10,22 @@
 #include "data/expr_internal.h"
 
 #include "base/time.h"
+#include "base/utf8.h"
 
 #include <string.h>
+
+/* A message is one line of UTF-8, whatever the expression it quotes holds or a cut left over. */
+static void make_printable(char *text)
+{
+    size_t size = strlen(text);
+    for (size_t at = 0; at < size;) {
+        uint32_t code;
+        size_t used = mr_utf8_decode((const uint8_t *)text + at, size - at, &code);
+        if (used == 0 || code < 0x20 || code == 0x7f)
+            text[at] = '?';
+        at += used > 0 ? used : 1;
+    }
+}
 
 mr_status mr_expr_fail(const mr_expr_place *origin, uint32_t line, uint32_t column, mr_error *err,
                        const char *format, ...)
@@ -22,6 +36,7 @@ mr_status mr_expr_fail(const mr_expr_place *origin, uint32_t line, uint32_t colu
     va_start(args, format);
     mr_error_setv(err, MR_INVALID, format, args);
     va_end(args);
+    make_printable(err->text);
     mr_error_place(err, origin->file != NULL ? origin->file : "expression", line, column);
     return MR_INVALID;
 }

@@ -406,6 +406,10 @@ static mr_status parse_unary(parser *p, mr_tree **out, mr_error *err)
     mr_tree *value;
     MR_TRY(parse_nested(p, parse_unary, &value, err));
     *out = value;
+    if (minus && value->kind == MR_TREE_INT && value->integer != INT64_MIN) {
+        value->integer = -value->integer; /* one spelling for a number: -(5) is -5 */
+        return MR_OK;
+    }
     return minus ? new_call(p, &at, "-", value, NULL, out, err) : MR_OK;
 }
 
