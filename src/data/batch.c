@@ -31,7 +31,8 @@ void mr_bitmap_copy(uint8_t *to, const uint8_t *from, size_t start, size_t count
     if (shift == 0) {
         memcpy(to, source, bytes);
     } else {
-        size_t last = (start + count - 1) / 8 - start / 8; /* index of the last byte that holds bits */
+        size_t last =
+            (start + count - 1) / 8 - start / 8; /* index of the last byte that holds bits */
         for (size_t i = 0; i < bytes; i++) {
             unsigned high = i + 1 <= last ? source[i + 1] : 0u;
             to[i] = (uint8_t)(source[i] >> shift | high << (8 - shift));
@@ -58,7 +59,8 @@ void mr_column_release(mr_column *column)
     *column = (mr_column){0};
 }
 
-mr_status mr_column_alloc(mr_type type, size_t count, mr_column *out, void **out_values, mr_error *err)
+mr_status mr_column_alloc(mr_type type, size_t count, mr_column *out, void **out_values,
+                          mr_error *err)
 {
     MR_ASSERT(!mr_type_is_text(type.id));
     size_t bytes = type.id == MR_BOOL ? mr_bitmap_bytes(count) : mr_type_bytes(type) * count;
@@ -74,7 +76,8 @@ mr_status mr_column_alloc(mr_type type, size_t count, mr_column *out, void **out
 void mr_column_set_validity(mr_column *column, mr_buffer *bitmap, size_t count)
 {
     mr_buffer_release(column->owners[0]);
-    column->null_count = bitmap != NULL ? (uint32_t)(count - mr_bitmap_count(bitmap->bytes, count)) : 0;
+    column->null_count =
+        bitmap != NULL ? (uint32_t)(count - mr_bitmap_count(bitmap->bytes, count)) : 0;
     if (column->null_count == 0) {
         mr_buffer_release(bitmap);
         bitmap = NULL;
@@ -83,7 +86,8 @@ void mr_column_set_validity(mr_column *column, mr_buffer *bitmap, size_t count)
     column->validity = bitmap != NULL ? bitmap->bytes : NULL;
 }
 
-static mr_status slice_bits(const uint8_t *bits, size_t first, size_t count, mr_buffer **out, mr_error *err)
+static mr_status slice_bits(const uint8_t *bits, size_t first, size_t count, mr_buffer **out,
+                            mr_error *err)
 {
     *out = mr_buffer_create(mr_bitmap_bytes(count));
     if (*out == NULL)
@@ -113,7 +117,8 @@ static mr_status slice_values(const mr_column *from, size_t first, size_t count,
     return MR_OK;
 }
 
-mr_status mr_column_slice(const mr_column *from, size_t first, size_t count, mr_column *out, mr_error *err)
+mr_status mr_column_slice(const mr_column *from, size_t first, size_t count, mr_column *out,
+                          mr_error *err)
 {
     *out = (mr_column){.type = from->type};
     if (from->validity != NULL) {
@@ -127,8 +132,8 @@ mr_status mr_column_slice(const mr_column *from, size_t first, size_t count, mr_
     return status;
 }
 
-static mr_status gather_validity(const mr_column *from, const uint32_t *rows, size_t count, mr_column *out,
-                                 mr_error *err)
+static mr_status gather_validity(const mr_column *from, const uint32_t *rows, size_t count,
+                                 mr_column *out, mr_error *err)
 {
     if (from->validity == NULL)
         return MR_OK;
@@ -143,15 +148,16 @@ static mr_status gather_validity(const mr_column *from, const uint32_t *rows, si
     return MR_OK;
 }
 
-static mr_status gather_text(const mr_column *from, const uint32_t *rows, size_t count, mr_column *out,
-                             mr_error *err)
+static mr_status gather_text(const mr_column *from, const uint32_t *rows, size_t count,
+                             mr_column *out, mr_error *err)
 {
     uint64_t total = 0;
     for (size_t i = 0; i < count; i++)
         total += (uint64_t)(from->offsets[rows[i] + 1] - from->offsets[rows[i]]);
     if (total > INT32_MAX)
-        return MR_FAIL(err, MR_FULL, "a text column of %zu rows would hold %llu bytes; 2 GiB is the limit",
-                       count, (unsigned long long)total);
+        return MR_FAIL(err, MR_FULL,
+                       "a text column of %zu rows would hold %llu bytes; 2 GiB is the limit", count,
+                       (unsigned long long)total);
     mr_buffer *values = out->owners[1] = mr_buffer_create((size_t)total);
     mr_buffer *offsets = out->owners[2] = mr_buffer_create((count + 1) * sizeof(int32_t));
     if (values == NULL || offsets == NULL)
@@ -171,8 +177,8 @@ static mr_status gather_text(const mr_column *from, const uint32_t *rows, size_t
     return MR_OK;
 }
 
-static mr_status gather_fixed(const mr_column *from, const uint32_t *rows, size_t count, mr_column *out,
-                              mr_error *err)
+static mr_status gather_fixed(const mr_column *from, const uint32_t *rows, size_t count,
+                              mr_column *out, mr_error *err)
 {
     void *values;
     mr_column made;
@@ -187,15 +193,16 @@ static mr_status gather_fixed(const mr_column *from, const uint32_t *rows, size_
             ((uint64_t *)values)[i] = ((const uint64_t *)from->values)[rows[i]];
     } else {
         for (size_t i = 0; i < count; i++)
-            memcpy((uint8_t *)values + i * bytes, (const uint8_t *)from->values + rows[i] * bytes, bytes);
+            memcpy((uint8_t *)values + i * bytes, (const uint8_t *)from->values + rows[i] * bytes,
+                   bytes);
     }
     out->owners[1] = made.owners[1];
     out->values = values;
     return MR_OK;
 }
 
-mr_status mr_column_gather(const mr_column *from, const uint32_t *rows, size_t count, mr_column *out,
-                           mr_error *err)
+mr_status mr_column_gather(const mr_column *from, const uint32_t *rows, size_t count,
+                           mr_column *out, mr_error *err)
 {
     *out = (mr_column){.type = from->type};
     mr_status status = gather_validity(from, rows, count, out, err);
@@ -217,11 +224,12 @@ static bool equal_value(const mr_column *a, size_t row_a, const mr_column *b, si
                (left.size == 0 || memcmp(left.bytes, right.bytes, left.size) == 0);
     }
     size_t bytes = mr_type_bytes(a->type);
-    return memcmp((const uint8_t *)a->values + row_a * bytes, (const uint8_t *)b->values + row_b * bytes,
-                  bytes) == 0;
+    return memcmp((const uint8_t *)a->values + row_a * bytes,
+                  (const uint8_t *)b->values + row_b * bytes, bytes) == 0;
 }
 
-bool mr_column_equal(const mr_column *a, size_t first_a, const mr_column *b, size_t first_b, size_t count)
+bool mr_column_equal(const mr_column *a, size_t first_a, const mr_column *b, size_t first_b,
+                     size_t count)
 {
     if (!mr_type_equal(a->type, b->type))
         return false;
@@ -270,7 +278,8 @@ mr_status mr_batch_create(mr_schema *schema, size_t row_count, mr_column *column
 {
     *out = NULL;
     if (row_count > MR_BATCH_ROWS_MAX)
-        return MR_FAIL(err, MR_FULL, "a batch of %zu rows; %u is the limit", row_count, MR_BATCH_ROWS_MAX);
+        return MR_FAIL(err, MR_FULL, "a batch of %zu rows; %u is the limit", row_count,
+                       MR_BATCH_ROWS_MAX);
     for (uint32_t i = 0; i < schema->field_count; i++)
         MR_ASSERT(mr_type_equal(columns[i].type, schema->fields[i].type));
     mr_batch *batch = alloc_batch(schema, row_count);
@@ -298,7 +307,8 @@ void mr_batch_release(mr_batch *batch)
     mr_free(batch);
 }
 
-mr_status mr_batch_slice(const mr_batch *from, size_t first, size_t count, mr_batch **out, mr_error *err)
+mr_status mr_batch_slice(const mr_batch *from, size_t first, size_t count, mr_batch **out,
+                         mr_error *err)
 {
     MR_ASSERT(first + count <= from->row_count);
     mr_batch *batch = *out = alloc_batch(from->schema, count);
@@ -411,7 +421,8 @@ static mr_status null_column(mr_type type, size_t rows, mr_column *out, mr_error
     return MR_OK;
 }
 
-static mr_status widen_column(const mr_column *from, mr_type to, size_t rows, mr_column *out, mr_error *err)
+static mr_status widen_column(const mr_column *from, mr_type to, size_t rows, mr_column *out,
+                              mr_error *err)
 {
     void *values;
     MR_TRY(mr_column_alloc(to, rows, out, &values, err));
@@ -429,7 +440,8 @@ static mr_status widen_column(const mr_column *from, mr_type to, size_t rows, mr
     return MR_OK;
 }
 
-static mr_status adapt_column(const mr_batch *from, const mr_field *field, mr_column *out, mr_error *err)
+static mr_status adapt_column(const mr_batch *from, const mr_field *field, mr_column *out,
+                              mr_error *err)
 {
     int at = mr_schema_find(from->schema, field->name);
     if (at < 0)
@@ -475,10 +487,11 @@ size_t mr_batch_bytes(const mr_batch *batch)
         const mr_column *column = &batch->columns[i];
         total += column->validity != NULL ? mr_bitmap_bytes(rows) : 0;
         if (mr_type_is_text(column->type.id))
-            total += (rows + 1) * sizeof(int32_t) +
-                     (size_t)(column->offsets[rows] - column->offsets[0]);
+            total +=
+                (rows + 1) * sizeof(int32_t) + (size_t)(column->offsets[rows] - column->offsets[0]);
         else
-            total += column->type.id == MR_BOOL ? mr_bitmap_bytes(rows) : mr_type_bytes(column->type) * rows;
+            total += column->type.id == MR_BOOL ? mr_bitmap_bytes(rows)
+                                                : mr_type_bytes(column->type) * rows;
     }
     return total;
 }

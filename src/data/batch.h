@@ -77,7 +77,7 @@ static inline mr_text mr_column_text(const mr_column *column, size_t row)
 {
     const uint8_t *bytes = column->values;
     int32_t from = column->offsets[row], to = column->offsets[row + 1];
-    return (mr_text){bytes != NULL ? bytes + from : NULL, (size_t)(to - from)};
+    return bytes != NULL ? (mr_text){bytes + from, (size_t)(to - from)} : (mr_text){NULL, 0};
 }
 
 /* Shares every buffer of `from`. */
@@ -88,14 +88,15 @@ void mr_column_release(mr_column *column);
 mr_status mr_column_slice(const mr_column *from, size_t first, size_t count, mr_column *out,
                           mr_error *err);
 /* Rows named by `rows`, in that order, repeats allowed. */
-mr_status mr_column_gather(const mr_column *from, const uint32_t *rows, size_t count, mr_column *out,
-                           mr_error *err);
+mr_status mr_column_gather(const mr_column *from, const uint32_t *rows, size_t count,
+                           mr_column *out, mr_error *err);
 /* Rows first..first+count of `a` and of `b` from `first_b` hold the same values (floats by bits). */
 bool mr_column_equal(const mr_column *a, size_t first_a, const mr_column *b, size_t first_b,
                      size_t count);
 /* A column of `count` fixed-size or bool rows whose values the caller fills through *out_values (zeroed)
  * before sharing it; no NULLs until the caller gives it a validity with mr_column_set_validity. */
-mr_status mr_column_alloc(mr_type type, size_t count, mr_column *out, void **out_values, mr_error *err);
+mr_status mr_column_alloc(mr_type type, size_t count, mr_column *out, void **out_values,
+                          mr_error *err);
 /* Takes a bitmap buffer of `count` bits; counts the NULLs, and drops the buffer when there are none. */
 void mr_column_set_validity(mr_column *column, mr_buffer *bitmap, size_t count);
 /* Checks invariants (offsets ascending, sizes, UTF-8 not checked); for columns from outside. */
@@ -138,7 +139,8 @@ typedef struct mr_builder {
     mr_builder_column *columns;
 } mr_builder;
 
-mr_status mr_builder_init(mr_builder *builder, mr_schema *schema, mr_error *err); /* retains schema */
+mr_status mr_builder_init(mr_builder *builder, mr_schema *schema,
+                          mr_error *err); /* retains schema */
 void mr_builder_deinit(mr_builder *builder);
 
 /* Append one value to one column; a row is whole when every column got one. Failures of memory are kept

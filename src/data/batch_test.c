@@ -155,7 +155,8 @@ static cell read_cell(const mr_column *column, size_t row)
     } else if (mr_type_is_text(column->type.id)) {
         mr_text text = mr_column_text(column, row);
         got.size = (uint8_t)text.size;
-        memcpy(got.bytes, text.bytes, text.size);
+        if (text.size > 0)
+            memcpy(got.bytes, text.bytes, text.size);
     } else {
         got.size = (uint8_t)mr_type_bytes(column->type);
         memcpy(got.bytes, (const uint8_t *)column->values + row * got.size, got.size);

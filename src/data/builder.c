@@ -10,6 +10,7 @@
 
 mr_status mr_builder_init(mr_builder *builder, mr_schema *schema, mr_error *err)
 {
+    *builder = (mr_builder){0};
     builder->columns = mr_alloc_zero(schema->field_count, sizeof(mr_builder_column));
     if (builder->columns == NULL)
         return MR_OUT_OF_MEMORY(err);

@@ -33,7 +33,7 @@ static void replace_content(sim_data *data, size_t capacity)
 {
     mr_buffer *grown = mr_buffer_create(capacity);
     MR_ASSERT(grown != NULL);
-    if (data->size > 0)
+    if (data->content != NULL)
         memcpy(grown->bytes, data->content->bytes, (size_t)data->size);
     mr_buffer_release(data->content);
     data->content = grown;

@@ -7,7 +7,8 @@
 #include "base/assert.h"
 
 /* Makes a file or folder under a free name. */
-mr_status sim_make_node(mr_fs_sim *sim, sim_node *folder, char *name, bool is_folder, mr_error *err)
+mr_status sim_make_node(mr_fs_sim *sim, sim_node *folder, const char *name, bool is_folder,
+                        mr_error *err)
 {
     bool dies = sim_dies_now(sim);
     if (!dies || sim_coin(sim)) {

@@ -70,7 +70,7 @@ struct sim_node {
 /* folder/name becomes node; NULL: nothing. */
 typedef struct sim_put {
     sim_node *folder;
-    char *name;
+    const char *name; /* owned by the change */
     sim_node *node;
 } sim_put;
 
@@ -122,7 +122,7 @@ mr_status sim_begin_op(mr_fs_sim *sim, mr_fs_op op, const char *path, mr_error *
 bool sim_dies_now(mr_fs_sim *sim);
 const char *sim_verb(mr_fs_op op);
 /* Makes a file or folder under a free name. */
-mr_status sim_make_node(mr_fs_sim *sim, sim_node *folder, char *name, bool is_folder,
+mr_status sim_make_node(mr_fs_sim *sim, sim_node *folder, const char *name, bool is_folder,
                         mr_error *err);
 /* Grows *array so that one more fits. */
 void sim_grow(void **array, size_t *capacity, size_t count, size_t bytes_each);
@@ -185,7 +185,7 @@ mr_status sim_dir_list(mr_fs *fs, const char *path, char ***out_names, size_t *o
 mr_status sim_dir_info(mr_fs *fs, const char *path, mr_file_info *out, mr_error *err);
 mr_status sim_dir_sync_dir(mr_fs *fs, const char *path, mr_error *err);
 /* Makes a file or folder under a free name. */
-mr_status sim_make_node(mr_fs_sim *sim, sim_node *folder, char *name, bool is_folder,
+mr_status sim_make_node(mr_fs_sim *sim, sim_node *folder, const char *name, bool is_folder,
                         mr_error *err);
 
 #endif

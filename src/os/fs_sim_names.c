@@ -194,7 +194,7 @@ static void release_change(mr_fs_sim *sim, sim_change *change)
 {
     for (size_t i = 0; i < change->put_count; i++) {
         change->puts[i].folder->pending--;
-        mr_free(change->puts[i].name);
+        mr_free((void *)(uintptr_t)change->puts[i].name);
         sim_node_release(sim, change->puts[i].node);
         sim_node_release(sim, change->puts[i].folder);
     }
