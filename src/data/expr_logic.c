@@ -68,10 +68,22 @@ static void blend_words(uint64_t *to, const uint64_t *from, const uint64_t *mask
         to[w] = (to[w] & ~mask[w]) | (from[w] & mask[w]);
 }
 
+/* Bit i of eight becomes byte i, 0 or 0xff: copied to all bytes, one bit of each kept, spread over it. */
+static uint64_t spread_bits(uint64_t eight)
+{
+    uint64_t kept = (eight * UINT64_C(0x0101010101010101)) & UINT64_C(0x8040201008040201);
+    return ((kept + UINT64_C(0x7f7f7f7f7f7f7f7f)) >> 7 & UINT64_C(0x0101010101010101)) * 0xff;
+}
+
 static void blend_8(uint64_t *restrict to, const uint64_t *restrict from, uint64_t mask)
 {
+    int8_t take[64];
+    for (size_t k = 0; k < 8; k++) {
+        uint64_t bytes = spread_bits(mask >> (k * 8) & 0xff);
+        memcpy(take + k * 8, &bytes, 8);
+    }
     for (size_t i = 0; i < 64; i++)
-        to[i] = mask >> i & 1 ? from[i] : to[i];
+        to[i] ^= (to[i] ^ from[i]) & (uint64_t)(int64_t)take[i];
 }
 
 static void blend_text(mr_text *restrict to, const mr_text *restrict from, uint64_t mask)

@@ -61,7 +61,7 @@ TEXT_BITS(starts_with, starts_with(a[i], b[i]))
 
 /* ---- cutting and joining ---- */
 
-/* Letters from `first` to `first` + 25 change case; ASCII case is one bit. */
+/* Letters from `first` to `first` + 25 change case, which in ASCII is one bit; all rows in one loop. */
 static void change_case(mr_frame *frame, const mr_step *step, uint8_t first)
 {
     const mr_text *a = TEXTS(0);
@@ -69,13 +69,15 @@ static void change_case(mr_frame *frame, const mr_step *step, uint8_t first)
     size_t total = 0;
     for (size_t i = 0; i < frame->rows; i++)
         total += a[i].size;
-    uint8_t *room = make_room(frame, MR_DST, total);
+    uint8_t *room = make_room(frame, MR_DST, total), *next = room;
     for (size_t i = 0; room != NULL && i < frame->rows; i++) {
-        to[i] = (mr_text){room, a[i].size};
-        for (size_t k = 0; k < a[i].size; k++)
-            room[k] = (uint8_t)(a[i].bytes[k] ^ ((uint8_t)(a[i].bytes[k] - first) < 26) << 5);
-        room += a[i].size;
+        to[i] = (mr_text){next, a[i].size};
+        if (a[i].size > 0)
+            memcpy(next, a[i].bytes, a[i].size);
+        next += a[i].size;
     }
+    for (size_t k = 0; room != NULL && k < total; k++)
+        room[k] = (uint8_t)(room[k] ^ ((uint8_t)(room[k] - first) < 26) << 5);
 }
 
 void mr_kernel_lower(mr_frame *frame, const mr_step *step)
