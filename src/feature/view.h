@@ -71,7 +71,8 @@ typedef struct mr_view_spec {
     int64_t resolution_us; /* 0: exact */
     int64_t lateness_us;   /* MR_VIEW_LATENESS_DEFAULT, or >= 0 */
     int64_t ttl_us;        /* 0: none */
-    const char *lineage;   /* what feeds the view, in words; part of the fingerprint only. May be NULL */
+    const char
+        *lineage; /* what feeds the view, in words; part of the fingerprint only. May be NULL */
 } mr_view_spec;
 
 typedef struct mr_view mr_view;

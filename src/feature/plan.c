@@ -1,0 +1,628 @@
+/* plan.c -- a view's definition, checked and laid out: lanes, windows, cells, and their bytes.
+ *
+ * Equal (input, where) pairs share a lane, equal windows their bounds, equal pairs of both a cell, so that
+ * count, sum and mean of one column over one window keep one count and one sum. Thread: start-up. */
+#include "feature/feature_internal.h"
+
+#include <stdio.h>
+
+#define LATENESS_DEFAULT_US (INT64_C(3600) * MR_TIME_US_PER_SECOND)
+#define LENGTH_MAX_US       (INT64_C(1000) * 366 * MR_TIME_US_PER_DAY)
+#define TIMES_US_MAX        "1000 years"
+
+/* ---- checks ---- */
+
+static mr_status fail_aggregate(const mr_view_spec *spec, const mr_view_aggregate *aggregate,
+                                mr_error *err, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static mr_status fail_aggregate(const mr_view_spec *spec, const mr_view_aggregate *aggregate,
+                                mr_error *err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)mr_error_setv(err, MR_INVALID, format, args);
+    va_end(args);
+    mr_error_prefix(err, "view %s, aggregate %s: ", spec->name, aggregate->name);
+    return MR_INVALID;
+}
+
+static void list_bits(uint32_t bits, const char *(*name)(int), int count, mr_bytes *out)
+{
+    for (int i = 0; i < count; i++)
+        if ((bits >> i & 1) != 0)
+            mr_bytes_printf(out, "%s%s", out->size > 0 ? ", " : "", name(i));
+}
+
+static const char *type_name(int id)
+{
+    static char texts[MR_TYPE_COUNT][32];
+    return mr_type_format((mr_type){(mr_type_id)id, 0}, texts[id]);
+}
+
+static const char *window_name(int kind)
+{
+    return mr_window_kind_name((mr_window_kind)kind);
+}
+
+/* "int32, int64" into a fixed text. */
+static const char *list_text(uint32_t bits, const char *(*name)(int), int count, char *out,
+                             size_t bytes)
+{
+    mr_bytes text = {0};
+    list_bits(bits, name, count, &text);
+    (void)snprintf(out, bytes, "%.*s", (int)text.size, text.data != NULL ? (char *)text.data : "");
+    mr_bytes_deinit(&text);
+    return out;
+}
+
+static mr_status check_input(const mr_view_spec *spec, const mr_view_aggregate *aggregate,
+                             mr_error *err)
+{
+    const mr_aggregate_kind *kind = aggregate->kind;
+    char types[128];
+    if (aggregate->input >= (int)spec->input_count || aggregate->where >= (int)spec->where_count)
+        return fail_aggregate(
+            spec, aggregate, err, "input %d or where %d is not one of the %zu and %zu given",
+            aggregate->input, aggregate->where, spec->input_count, spec->where_count);
+    if (kind->input == MR_ARGUMENT_REQUIRED && aggregate->input < 0)
+        return fail_aggregate(spec, aggregate, err, "%s needs a column: %s", kind->name,
+                              kind->arguments);
+    if (kind->input == MR_ARGUMENT_NONE && aggregate->input >= 0)
+        return fail_aggregate(spec, aggregate, err, "%s takes no column: %s", kind->name,
+                              kind->arguments);
+    if (aggregate->input < 0)
+        return MR_OK;
+    const mr_view_column *input = &spec->inputs[aggregate->input];
+    if ((kind->types >> input->type.id & 1) == 0)
+        return fail_aggregate(
+            spec, aggregate, err, "%s of %s, which is %s; %s takes %s", kind->name, input->text,
+            type_name((int)input->type.id), kind->name,
+            list_text(kind->types, type_name, MR_TYPE_COUNT, types, sizeof types));
+    return MR_OK;
+}
+
+static mr_status check_parameter(const mr_view_spec *spec, const mr_view_aggregate *aggregate,
+                                 mr_error *err)
+{
+    switch (aggregate->kind->parameter) {
+    case MR_PARAMETER_QUANTILE:
+        if (!(aggregate->quantile >= 0.0 && aggregate->quantile <= 1.0))
+            return fail_aggregate(spec, aggregate, err,
+                                  "quantile %g; a number from 0 to 1 is wanted",
+                                  aggregate->quantile);
+        break;
+    case MR_PARAMETER_K:
+        if (aggregate->k < 1 || aggregate->k > MR_TOP_K_MAX)
+            return fail_aggregate(spec, aggregate, err, "k is %u; 1 to %d is wanted", aggregate->k,
+                                  MR_TOP_K_MAX);
+        break;
+    case MR_PARAMETER_UNIT:
+        if (aggregate->unit_us < 0 || aggregate->unit_us > LENGTH_MAX_US)
+            return fail_aggregate(spec, aggregate, err,
+                                  "a unit of %lld us; up to " TIMES_US_MAX " is wanted",
+                                  (long long)aggregate->unit_us);
+        break;
+    case MR_PARAMETER_NONE:
+        break;
+    }
+    return MR_OK;
+}
+
+static mr_status check_window(const mr_view_spec *spec, const mr_view_aggregate *aggregate,
+                              mr_error *err)
+{
+    const mr_aggregate_kind *kind = aggregate->kind;
+    const mr_window *window = &aggregate->window;
+    char windows[128];
+    bool has_length = window->kind == MR_WINDOW_SLIDING || window->kind == MR_WINDOW_DECAYED ||
+                      window->kind == MR_WINDOW_SESSION;
+    if (window->kind >= MR_WINDOW_KINDS || (kind->windows >> window->kind & 1) == 0)
+        return fail_aggregate(
+            spec, aggregate, err, "%s does not work over a %s window; it does over %s", kind->name,
+            mr_window_kind_name(window->kind),
+            list_text(kind->windows, window_name, MR_WINDOW_KINDS, windows, sizeof windows));
+    if (has_length && (window->length_us < 1 || window->length_us > LENGTH_MAX_US))
+        return fail_aggregate(spec, aggregate, err,
+                              "a length of %lld us; 1 us to " TIMES_US_MAX " is wanted",
+                              (long long)window->length_us);
+    if (window->delay_us < 0 || window->delay_us > LENGTH_MAX_US)
+        return fail_aggregate(spec, aggregate, err,
+                              "a delay of %lld us; 0 to " TIMES_US_MAX " is wanted",
+                              (long long)window->delay_us);
+    if (window->kind == MR_WINDOW_LAST && (window->events < 1 || window->events > 1u << 28))
+        return fail_aggregate(spec, aggregate, err, "the last %u records; 1 to %u is wanted",
+                              window->events, 1u << 28);
+    if (spec->resolution_us == 0)
+        return MR_OK;
+    if (!kind->resolution)
+        return fail_aggregate(spec, aggregate, err,
+                              "%s needs single records, and this view keeps tiles "
+                              "(resolution): put it into a view of its own",
+                              kind->name);
+    if (window->kind != MR_WINDOW_SLIDING && window->kind != MR_WINDOW_LIFETIME)
+        return fail_aggregate(spec, aggregate, err,
+                              "a %s window needs single records, and this view keeps "
+                              "tiles (resolution): put it into a view of its own",
+                              mr_window_kind_name(window->kind));
+    if (window->kind == MR_WINDOW_SLIDING && window->length_us < spec->resolution_us)
+        return fail_aggregate(spec, aggregate, err,
+                              "a window of %lld us is shorter than the resolution, %lld "
+                              "us",
+                              (long long)window->length_us, (long long)spec->resolution_us);
+    return MR_OK;
+}
+
+static mr_status check_aggregate(const mr_view_spec *spec, size_t index, mr_error *err)
+{
+    const mr_view_aggregate *aggregate = &spec->aggregates[index];
+    if (aggregate->name == NULL || aggregate->name[0] == '\0' || aggregate->kind == NULL)
+        return MR_FAIL(err, MR_INVALID, "view %s: aggregate %zu has no %s", spec->name, index,
+                       aggregate->kind == NULL ? "kind" : "name");
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(spec->aggregates[i].name, aggregate->name) == 0)
+            return fail_aggregate(spec, aggregate, err, "this name is given twice");
+    MR_TRY(check_input(spec, aggregate, err));
+    MR_TRY(check_parameter(spec, aggregate, err));
+    return check_window(spec, aggregate, err);
+}
+
+static mr_status check_columns(const mr_view_spec *spec, mr_error *err)
+{
+    if (spec->key_count < 1 || spec->key_count > MR_VIEW_KEYS_MAX)
+        return MR_FAIL(err, MR_INVALID, "view %s: %zu key columns; 1 to %d are wanted", spec->name,
+                       spec->key_count, MR_VIEW_KEYS_MAX);
+    for (size_t i = 0; i < spec->key_count; i++)
+        if (spec->keys[i].id == MR_FLOAT32 || spec->keys[i].id == MR_FLOAT64 ||
+            spec->keys[i].id >= MR_VECTOR)
+            return MR_FAIL(err, MR_INVALID,
+                           "view %s: a key of type %s; bool, int32, int64, timestamp, "
+                           "string and bytes can be keys",
+                           spec->name, type_name((int)spec->keys[i].id));
+    uint32_t bits = (uint32_t)spec->where_count;
+    for (size_t i = 0; i < spec->input_count; i++) {
+        if ((MR_TYPES_ANY >> spec->inputs[i].type.id & 1) == 0)
+            return MR_FAIL(err, MR_INVALID, "view %s: %s is a %s, which nothing aggregates",
+                           spec->name, spec->inputs[i].text,
+                           type_name((int)spec->inputs[i].type.id));
+        bits += spec->inputs[i].type.id != MR_FLOAT64 && spec->inputs[i].type.id != MR_FLOAT32;
+    }
+    if (spec->input_count > MR_VIEW_INPUTS_MAX || bits > 64)
+        return MR_FAIL(err, MR_INVALID,
+                       "view %s: %zu inputs, of them and the conditions %u need a flag; at "
+                       "most %d inputs and 64 flags can be had",
+                       spec->name, spec->input_count, bits, MR_VIEW_INPUTS_MAX);
+    for (size_t i = 0; i < spec->where_count; i++)
+        if (spec->wheres[i].type.id != MR_BOOL)
+            return MR_FAIL(err, MR_INVALID, "view %s: condition %s is %s, not bool", spec->name,
+                           spec->wheres[i].text, type_name((int)spec->wheres[i].type.id));
+    return MR_OK;
+}
+
+static mr_status check_spec(const mr_view_spec *spec, mr_error *err)
+{
+    if (spec->name == NULL || spec->name[0] == '\0')
+        return MR_FAIL(err, MR_INVALID, "a view without a name");
+    MR_TRY(check_columns(spec, err));
+    if (spec->aggregate_count < 1 || spec->aggregate_count > MR_VIEW_AGGREGATES_MAX)
+        return MR_FAIL(err, MR_INVALID, "view %s: %zu aggregates; 1 to %d are wanted", spec->name,
+                       spec->aggregate_count, MR_VIEW_AGGREGATES_MAX);
+    if (spec->resolution_us < 0 || spec->resolution_us > LENGTH_MAX_US || spec->ttl_us < 0 ||
+        spec->lateness_us < MR_VIEW_LATENESS_DEFAULT || spec->lateness_us > LENGTH_MAX_US)
+        return MR_FAIL(err, MR_INVALID,
+                       "view %s: resolution, lateness and ttl are from 0 to " TIMES_US_MAX,
+                       spec->name);
+    for (size_t i = 0; i < spec->aggregate_count; i++)
+        MR_TRY(check_aggregate(spec, i, err));
+    return MR_OK;
+}
+
+/* ---- what is shared ---- */
+
+static uint32_t find_lane(feature_plan *plan, int input, int where)
+{
+    for (uint32_t i = 0; i < plan->lane_count; i++)
+        if (plan->lanes[i].input == input && plan->lanes[i].where == where)
+            return i;
+    feature_lane *lane = &plan->lanes[plan->lane_count];
+    *lane = (feature_lane){
+        .input = input, .where = where, .skips = input >= 0 || where >= 0, .base = NONE};
+    if (input >= 0) {
+        lane->is_float = plan->inputs[input].is_float;
+        lane->is_text = plan->inputs[input].is_text;
+        lane->input_flag = plan->inputs[input].flag;
+        lane->value = plan->inputs[input].offset;
+    }
+    if (where >= 0)
+        lane->where_flag = plan->where_flags[where];
+    return plan->lane_count++;
+}
+
+static uint32_t find_window(feature_plan *plan, const mr_window *given)
+{
+    mr_window window = {given->kind, 0, given->delay_us, 0};
+    if (window.kind == MR_WINDOW_LAST)
+        window.events = given->events;
+    else if (window.kind == MR_WINDOW_SLIDING || window.kind == MR_WINDOW_SESSION)
+        window.length_us = given->length_us;
+    for (uint32_t i = 0; i < plan->window_count; i++) {
+        const mr_window *at = &plan->windows[i].window;
+        if (at->kind == window.kind && at->delay_us == window.delay_us &&
+            at->length_us == window.length_us && at->events == window.events)
+            return i;
+    }
+    plan->windows[plan->window_count] = (feature_window){.window = window};
+    return plan->window_count++;
+}
+
+/* Cells are gathered with their window in `sketch` and sorted afterwards. */
+static uint32_t find_cell(feature_plan *plan, uint32_t window, uint32_t lane, uint32_t parts)
+{
+    for (uint32_t i = 0; i < plan->cell_count; i++)
+        if (plan->cells[i].sketch == window && plan->cells[i].lane == lane) {
+            plan->cells[i].parts |= parts;
+            return i;
+        }
+    plan->cells[plan->cell_count] = (feature_cell){.lane = lane, .parts = parts, .sketch = window};
+    return plan->cell_count++;
+}
+
+static uint32_t find_decay(feature_plan *plan, uint32_t lane, int64_t half_life_us, bool counts)
+{
+    for (uint32_t i = 0; i < plan->decay_count; i++)
+        if (plan->decays[i].lane == lane && plan->decays[i].half_life_us == half_life_us &&
+            plan->decays[i].counts == counts)
+            return i;
+    plan->decays[plan->decay_count] = (feature_decay){lane, half_life_us, counts, 0};
+    return plan->decay_count++;
+}
+
+typedef struct kind_parts {
+    uint32_t cell, lane, base;
+} kind_parts;
+
+static kind_parts parts_of(const mr_aggregate_kind *kind, bool has_input)
+{
+    switch (kind->id) {
+    case MR_AGGREGATE_COUNT:
+        return (kind_parts){PART_COUNT, 0, 0};
+    case MR_AGGREGATE_SUM:
+    case MR_AGGREGATE_MEAN:
+        return (kind_parts){PART_COUNT | PART_SUM, PART_SUM, PART_SUM};
+    case MR_AGGREGATE_VARIANCE:
+    case MR_AGGREGATE_STDDEV:
+    case MR_AGGREGATE_VARIANCE_POP:
+    case MR_AGGREGATE_STDDEV_POP:
+        return (kind_parts){PART_COUNT | PART_SUM | PART_SQUARE, PART_SUM | PART_SQUARE,
+                            PART_SUM | PART_SQUARE};
+    case MR_AGGREGATE_MIN:
+    case MR_AGGREGATE_MAX:
+        return (kind_parts){0, PART_TREE, PART_TREE};
+    case MR_AGGREGATE_FIRST:
+    case MR_AGGREGATE_LAST:
+    case MR_AGGREGATE_TIME_SINCE_LAST:
+        return (kind_parts){0, 0, PART_ENDS};
+    case MR_AGGREGATE_RATE:
+    case MR_AGGREGATE_RATIO:
+        return has_input ? (kind_parts){PART_COUNT | PART_SUM, PART_SUM, PART_SUM}
+                         : (kind_parts){PART_COUNT, 0, 0};
+    case MR_AGGREGATE_DISTINCT_COUNT:
+        return (kind_parts){PART_TABLE, 0, PART_DISTINCT};
+    case MR_AGGREGATE_QUANTILE:
+        return (kind_parts){PART_COUNT | PART_SKETCH, 0, PART_SKETCH};
+    case MR_AGGREGATE_TOP_K:
+        return (kind_parts){PART_TABLE | PART_TEXTS, 0, PART_TOP};
+    case MR_AGGREGATE_COUNT_OF:
+        break;
+    }
+    MR_UNREACHABLE();
+}
+
+static mr_type output_type(const mr_view_spec *spec, const mr_view_aggregate *aggregate)
+{
+    mr_type_id input = aggregate->input >= 0 ? spec->inputs[aggregate->input].type.id : MR_INT64;
+    bool is_float = input == MR_FLOAT32 || input == MR_FLOAT64;
+    bool decayed = aggregate->window.kind == MR_WINDOW_DECAYED;
+    switch (aggregate->kind->id) {
+    case MR_AGGREGATE_COUNT:
+    case MR_AGGREGATE_DISTINCT_COUNT:
+        return (mr_type){decayed ? MR_FLOAT64 : MR_INT64, 0};
+    case MR_AGGREGATE_SUM:
+        return (mr_type){is_float || decayed ? MR_FLOAT64 : MR_INT64, 0};
+    case MR_AGGREGATE_MIN:
+    case MR_AGGREGATE_MAX:
+    case MR_AGGREGATE_FIRST:
+    case MR_AGGREGATE_LAST:
+        if (input == MR_TIMESTAMP || mr_type_is_text(input))
+            return (mr_type){input, 0};
+        return (mr_type){is_float ? MR_FLOAT64 : MR_INT64, 0};
+    case MR_AGGREGATE_TOP_K:
+        return (mr_type){MR_STRING, 0};
+    default:
+        return (mr_type){MR_FLOAT64, 0};
+    }
+}
+
+static void use_lane(feature_plan *plan, uint32_t lane, uint32_t window, const kind_parts *parts)
+{
+    plan->lanes[lane].parts |= parts->lane;
+    if (plan->windows[window].window.kind != MR_WINDOW_LIFETIME)
+        return;
+    plan->lanes[lane].base_parts |= parts->base;
+    if (plan->lanes[lane].base == NONE)
+        plan->lanes[lane].base = plan->base_lane_count++;
+    plan->has_base = true;
+}
+
+static uint32_t use_cell(feature_plan *plan, uint32_t window, uint32_t lane, uint32_t parts)
+{
+    if (!plan->tiled && !plan->lanes[lane].skips)
+        parts &= ~(uint32_t)PART_COUNT; /* every record matches: the bounds say how many */
+    return parts != 0 ? find_cell(plan, window, lane, parts) : NONE;
+}
+
+static mr_status add_output(const mr_view_spec *spec, const mr_view_aggregate *aggregate,
+                            mr_arena *arena, feature_plan *plan, mr_error *err)
+{
+    kind_parts parts = parts_of(aggregate->kind, aggregate->input >= 0);
+    feature_output *output = &plan->outputs[plan->output_count++];
+    *output = (feature_output){.kind = aggregate->kind,
+                               .name = mr_arena_strdup(arena, aggregate->name),
+                               .type = output_type(spec, aggregate),
+                               .cell = NONE,
+                               .whole_cell = NONE,
+                               .decay = NONE,
+                               .decay_weight = NONE,
+                               .quantile = aggregate->quantile,
+                               .k = aggregate->k,
+                               .unit_us = aggregate->unit_us > 0 ? aggregate->unit_us
+                                                                 : MR_TIME_US_PER_SECOND,
+                               .empty_given = aggregate->empty_given,
+                               .empty = aggregate->empty};
+    if (output->name == NULL)
+        return MR_OUT_OF_MEMORY(err);
+    if (aggregate->empty_given && (mr_type_is_text(output->type.id)))
+        return fail_aggregate(spec, aggregate, err, "`empty` is for numbers, and this is text");
+    output->lane = find_lane(plan, aggregate->input, aggregate->where);
+    output->window = find_window(plan, &aggregate->window);
+    if (aggregate->window.kind == MR_WINDOW_DECAYED) {
+        plan->has_base = true;
+        output->decay_weight = find_decay(plan, output->lane, aggregate->window.length_us, true);
+        if (aggregate->kind->id != MR_AGGREGATE_COUNT)
+            output->decay = find_decay(plan, output->lane, aggregate->window.length_us, false);
+        return MR_OK;
+    }
+    use_lane(plan, output->lane, output->window, &parts);
+    output->cell = use_cell(plan, output->window, output->lane, parts.cell);
+    if (aggregate->kind->id == MR_AGGREGATE_RATIO) {
+        const kind_parts whole = {PART_COUNT, 0, 0};
+        output->whole_lane = find_lane(plan, -1, -1);
+        use_lane(plan, output->whole_lane, output->window, &whole);
+        output->whole_cell = use_cell(plan, output->window, output->whole_lane, PART_COUNT);
+    }
+    return MR_OK;
+}
+
+/* ---- layout ---- */
+
+static void lay_inputs(const mr_view_spec *spec, feature_plan *plan)
+{
+    uint32_t flags = 0;
+    plan->where_count = (uint32_t)spec->where_count;
+    plan->input_count = (uint32_t)spec->input_count;
+    for (uint32_t i = 0; i < plan->input_count; i++) {
+        mr_type_id type = spec->inputs[i].type.id;
+        bool is_float = type == MR_FLOAT32 || type == MR_FLOAT64;
+        plan->inputs[i] = (feature_input){type, is_float, mr_type_is_text(type), 0, 0};
+        if (!is_float)
+            plan->inputs[i].flag = (uint8_t)flags++;
+        plan->has_texts = plan->has_texts || plan->inputs[i].is_text;
+    }
+    for (uint32_t i = 0; i < plan->where_count; i++)
+        plan->where_flags[i] = (uint8_t)flags++;
+    plan->flag_word = flags > FLAG_BITS;
+    plan->element_bytes = plan->flag_word ? 16 : 8;
+    for (uint32_t i = 0; i < plan->input_count; i++, plan->element_bytes += 8)
+        plan->inputs[i].offset = plan->element_bytes;
+}
+
+static void lay_tile(feature_plan *plan)
+{
+    uint32_t at = 8;
+    for (uint32_t i = 0; i < plan->lane_count; i++) {
+        feature_lane *lane = &plan->lanes[i];
+        lane->tile_count = at;
+        at += (uint32_t)sizeof(feature_tile);
+        lane->tile_sum = at;
+        at += (lane->parts & PART_SUM) != 0 ? 16 : 0;
+        lane->tile_square = at;
+        at += (lane->parts & PART_SQUARE) != 0 ? 32 : 0;
+        lane->tile_least = at;
+        at += (lane->parts & PART_TREE) != 0 ? 16 : 0;
+    }
+    plan->element_bytes = at;
+}
+
+static void lay_element(feature_plan *plan)
+{
+    if (plan->tiled) {
+        lay_tile(plan);
+        return;
+    }
+    for (uint32_t i = 0; i < plan->decay_count; i++, plan->element_bytes += 8)
+        plan->decays[i].offset = plan->element_bytes;
+}
+
+static mr_status sort_cells(mr_arena *arena, feature_plan *plan, mr_error *err)
+{
+    feature_cell *sorted = MR_ARENA_ARRAY(arena, feature_cell, plan->cell_count + 1);
+    uint32_t *moved = MR_ARENA_ARRAY(arena, uint32_t, plan->cell_count + 1), at = 0;
+    if (sorted == NULL || moved == NULL)
+        return MR_OUT_OF_MEMORY(err);
+    for (uint32_t w = 0; w < plan->window_count; w++) {
+        plan->windows[w].cell_first = at;
+        for (uint32_t i = 0; i < plan->cell_count; i++)
+            if (plan->cells[i].sketch == w) {
+                moved[i] = at;
+                sorted[at++] = plan->cells[i];
+            }
+        plan->windows[w].cell_count = at - plan->windows[w].cell_first;
+        plan->windows[w].moves = plan->windows[w].cell_count > 0;
+    }
+    for (uint32_t i = 0; i < plan->output_count; i++) {
+        feature_output *output = &plan->outputs[i];
+        output->cell = output->cell != NONE ? moved[output->cell] : NONE;
+        output->whole_cell = output->whole_cell != NONE ? moved[output->whole_cell] : NONE;
+    }
+    plan->cells = sorted;
+    return MR_OK;
+}
+
+static uint32_t place(uint32_t *at, uint32_t bytes)
+{
+    uint32_t offset = *at;
+    *at += bytes;
+    return offset;
+}
+
+static void lay_value(feature_plan *plan)
+{
+    uint32_t at = sizeof(key_state);
+    for (uint32_t i = 0; i < plan->lane_count; i++)
+        if ((plan->lanes[i].parts & PART_SUM) != 0 && plan->lanes[i].is_float)
+            plan->lanes[i].state = place(&at, sizeof(lane_state));
+    for (uint32_t i = 0; i < plan->window_count; i++)
+        plan->windows[i].bounds = place(&at, sizeof(window_bounds));
+    for (uint32_t i = 0; i < plan->cell_count; i++)
+        if ((plan->cells[i].parts & PART_COUNT) != 0)
+            plan->cells[i].count = place(&at, 4);
+    at = (at + 7) & ~7u;
+    if (plan->has_base)
+        plan->base_offset = place(&at, 8);
+    for (uint32_t i = 0; i < plan->lane_count; i++)
+        if ((plan->lanes[i].parts & PART_TREE) != 0) {
+            plan->lanes[i].tree = place(&at, 8);
+            plan->has_trees = true;
+        }
+    for (uint32_t i = 0; i < plan->cell_count; i++) {
+        feature_cell *cell = &plan->cells[i];
+        cell->table = (cell->parts & PART_TABLE) != 0 ? place(&at, 8) : 0;
+        cell->sketch = (cell->parts & PART_SKETCH) != 0 ? place(&at, 8) : 0;
+        cell->sum = (cell->parts & PART_SUM) != 0 ? place(&at, 16) : 0;
+        cell->square = (cell->parts & PART_SQUARE) != 0 ? place(&at, 32) : 0;
+    }
+    plan->value_bytes = at;
+}
+
+/* ---- how long records are kept ---- */
+
+static void set_reach(const mr_view_spec *spec, feature_plan *plan)
+{
+    int64_t longest = 0;
+    for (uint32_t i = 0; i < plan->window_count; i++) {
+        const mr_window *window = &plan->windows[i].window;
+        bool sliding = window->kind == MR_WINDOW_SLIDING, day = window->kind == MR_WINDOW_DAY;
+        int64_t length = sliding ? window->length_us + spec->resolution_us
+                         : day   ? MR_TIME_US_PER_DAY
+                                 : 0;
+        int64_t length_or_all = sliding ? window->length_us
+                                : day   ? MR_TIME_US_PER_DAY
+                                        : LATENESS_DEFAULT_US;
+        plan->reach_us = MR_MAX(plan->reach_us, length + window->delay_us);
+        longest = MR_MAX(longest, length_or_all);
+    }
+    plan->lateness_us =
+        spec->lateness_us >= 0 ? spec->lateness_us : MR_MIN(LATENESS_DEFAULT_US, longest);
+}
+
+/* Windows that end where the latest admissible record may ask: what they hold must stay. */
+static void add_keeps(feature_plan *plan)
+{
+    plan->keep_first = plan->window_count;
+    for (uint32_t i = 0; i < plan->keep_first; i++) {
+        mr_window window = plan->windows[i].window;
+        window.delay_us += plan->lateness_us;
+        if (window.kind == MR_WINDOW_LAST || window.kind == MR_WINDOW_SESSION)
+            plan->windows[plan->window_count++] = (feature_window){.window = window};
+    }
+}
+
+static mr_status make_room(const mr_view_spec *spec, mr_arena *arena, feature_plan *plan,
+                           mr_error *err)
+{
+    size_t n = spec->aggregate_count;
+    plan->inputs = MR_ARENA_ARRAY(arena, feature_input, spec->input_count + 1);
+    plan->where_flags = MR_ARENA_ARRAY(arena, uint8_t, spec->where_count + 1);
+    plan->lanes = MR_ARENA_ARRAY(arena, feature_lane, n + 1);
+    plan->windows = MR_ARENA_ARRAY(arena, feature_window, 2 * n);
+    plan->cells = MR_ARENA_ARRAY(arena, feature_cell, 2 * n);
+    plan->decays = MR_ARENA_ARRAY(arena, feature_decay, 2 * n);
+    plan->outputs = MR_ARENA_ARRAY(arena, feature_output, n);
+    plan->keys = MR_ARENA_ARRAY(arena, mr_type, spec->key_count);
+    if (plan->inputs == NULL || plan->where_flags == NULL || plan->lanes == NULL ||
+        plan->windows == NULL || plan->cells == NULL || plan->decays == NULL ||
+        plan->outputs == NULL || plan->keys == NULL)
+        return MR_OUT_OF_MEMORY(err);
+    memcpy(plan->keys, spec->keys, spec->key_count * sizeof *plan->keys);
+    plan->key_count = (uint32_t)spec->key_count;
+    plan->byte_keys = spec->key_count > 1 || mr_type_is_text(spec->keys[0].id);
+    plan->resolution_us = spec->resolution_us;
+    plan->tiled = spec->resolution_us > 0;
+    plan->ttl_us = spec->ttl_us;
+    return MR_OK;
+}
+
+mr_status feature_plan_build(const mr_view_spec *spec, mr_arena *arena, feature_plan *plan,
+                             mr_error *err)
+{
+    *plan = (feature_plan){0};
+    MR_TRY(check_spec(spec, err));
+    MR_TRY(make_room(spec, arena, plan, err));
+    lay_inputs(spec, plan);
+    for (size_t i = 0; i < spec->aggregate_count; i++)
+        MR_TRY(add_output(spec, &spec->aggregates[i], arena, plan, err));
+    MR_TRY(sort_cells(arena, plan, err));
+    set_reach(spec, plan);
+    add_keeps(plan);
+    lay_element(plan);
+    lay_value(plan);
+    return MR_OK;
+}
+
+/* ---- the canonical text ---- */
+
+static void write_window(const mr_window *window, mr_bytes *out)
+{
+    mr_bytes_printf(out, " over %s", mr_window_kind_name(window->kind));
+    if (window->kind == MR_WINDOW_LAST)
+        mr_bytes_printf(out, " %u", window->events);
+    else if (window->kind != MR_WINDOW_LIFETIME && window->kind != MR_WINDOW_DAY)
+        mr_bytes_printf(out, " %lldus", (long long)window->length_us);
+    if (window->delay_us > 0)
+        mr_bytes_printf(out, " delayed %lldus", (long long)window->delay_us);
+}
+
+/* What the stored state depends on; names of outputs, q, k and empty values are none of it. */
+void feature_plan_text(const mr_view_spec *spec, const feature_plan *plan, mr_bytes *out)
+{
+    mr_bytes_printf(out, "view %s\nkey:", spec->name);
+    for (size_t i = 0; i < spec->key_count; i++)
+        mr_bytes_printf(out, " %s", type_name((int)spec->keys[i].id));
+    mr_bytes_printf(out, "\nresolution %lldus lateness %lldus ttl %lldus\n",
+                    (long long)plan->resolution_us, (long long)plan->lateness_us,
+                    (long long)plan->ttl_us);
+    for (size_t i = 0; i < spec->input_count; i++)
+        mr_bytes_printf(out, "input %s: %s\n", spec->inputs[i].text,
+                        type_name((int)spec->inputs[i].type.id));
+    for (size_t i = 0; i < spec->where_count; i++)
+        mr_bytes_printf(out, "where %s\n", spec->wheres[i].text);
+    for (size_t i = 0; i < spec->aggregate_count; i++) {
+        const mr_view_aggregate *aggregate = &spec->aggregates[i];
+        mr_bytes_printf(out, "%s(%s)", aggregate->kind->name,
+                        aggregate->input >= 0 ? spec->inputs[aggregate->input].text : "");
+        if (aggregate->where >= 0)
+            mr_bytes_printf(out, " where %s", spec->wheres[aggregate->where].text);
+        write_window(&aggregate->window, out);
+        mr_bytes_append_byte(out, '\n');
+    }
+}
