@@ -605,7 +605,10 @@ static void write_window(const mr_window *window, mr_bytes *out)
 /* What the stored state depends on; names of outputs, q, k and empty values are none of it. */
 void feature_plan_text(const mr_view_spec *spec, const feature_plan *plan, mr_bytes *out)
 {
-    mr_bytes_printf(out, "view %s\nkey:", spec->name);
+    mr_bytes_printf(out, "view %s\n", spec->name);
+    if (spec->lineage != NULL)
+        mr_bytes_printf(out, "of %s\n", spec->lineage);
+    mr_bytes_append_text(out, "key:");
     for (size_t i = 0; i < spec->key_count; i++)
         mr_bytes_printf(out, " %s", type_name((int)spec->keys[i].id));
     mr_bytes_printf(out, "\nresolution %lldus lateness %lldus ttl %lldus\n",

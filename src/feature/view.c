@@ -25,7 +25,8 @@ mr_status mr_view_create(const mr_view_spec *spec, mr_state *state, mr_view **ou
         .byte_keys = view->plan.byte_keys,
         .ttl_us = spec->ttl_us,
     };
-    status = mr_state_add_table(state, &options, &view->table, err);
+    if (state != NULL)
+        status = mr_state_add_table(state, &options, &view->table, err);
 done:
     if (status != MR_OK)
         mr_view_destroy(view);
