@@ -23,6 +23,12 @@ static void put(uint8_t *out, size_t at, uint64_t value, size_t bytes)
     memcpy(out + at, &value, bytes);
 }
 
+/* Of all bytes but the four it is stored in. */
+static uint32_t header_crc(const uint8_t *bytes)
+{
+    return mr_crc32c(mr_crc32c(0, bytes, 8), bytes + 12, MR_BLOCK_HEADER_BYTES - 12);
+}
+
 void mr_block_header_encode(const mr_block_header *header, uint8_t *out)
 {
     memset(out, 0, MR_BLOCK_HEADER_BYTES);
@@ -48,7 +54,7 @@ void mr_block_header_encode(const mr_block_header *header, uint8_t *out)
     put(out, 112, header->producer_epoch, 4);
     put(out, 116, header->codec, 1);
     put(out, 117, header->has_event_time ? FLAG_EVENT_TIME : 0, 1);
-    put(out, 8, mr_crc32c(0, out + 12, MR_BLOCK_HEADER_BYTES - 12), 4);
+    put(out, 8, header_crc(out), 4);
 }
 
 static mr_status check_lengths(const mr_block_header *header, mr_error *err)
@@ -105,7 +111,7 @@ mr_status mr_block_header_decode(const uint8_t *bytes, uint64_t salt, mr_block_h
     if (magic != MR_BLOCK_MAGIC)
         return MR_FAIL(err, MR_CORRUPT, "no block starts here (magic is %08x)", magic);
     uint32_t crc = mr_reader_u32(&in);
-    uint32_t found = mr_crc32c(0, bytes + 12, MR_BLOCK_HEADER_BYTES - 12);
+    uint32_t found = header_crc(bytes);
     if (crc != found)
         return MR_FAIL(err, MR_CORRUPT, "block header checksum is %08x, stored is %08x", found,
                        crc);

@@ -10,7 +10,7 @@
  * frame).
  *
  * (1) Everything is little endian; a block starts at a multiple of 64, so plain columns can be used
- * in place. (2) header_crc covers header bytes [12, 128); body_crc covers [128, block_bytes),
+ * in place. (2) header_crc covers header bytes [0, 8) and [12, 128); body_crc covers [128, block_bytes),
  * padding included. (3) A header is believed only after its checksum and its salt match; a body
  * after its checksum. docs/explanation/log-format.md gives the offsets of all fields. Pure: no
  * files, no locks. */

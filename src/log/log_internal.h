@@ -49,6 +49,8 @@ void mr_topic_share(mr_topic *topic);
 /* topic->lock held, or not shared yet. Takes the schemas that are new; releases the rest, frees the array. */
 mr_status mr_topic_take_versions(mr_topic *topic, mr_schema **schemas, uint32_t count,
                                  mr_error *err);
+/* Releases the schemas and frees the array. */
+void mr_topic_drop_versions(mr_schema **schemas, uint32_t count);
 /* The id under which batches of `schema` are stored, registering it if it is new and compatible,
  * and the index of its event-time column. */
 mr_status mr_topic_schema_for_append(mr_topic *topic, mr_schema *schema, uint32_t *out_id,

@@ -112,7 +112,12 @@ static void begin_writing(mr_partition *partition)
 
 static mr_status take_over(mr_partition *partition, mr_error *err)
 {
+    mr_topic *topic = partition->topic;
     mr_status status = lock_files(partition, err);
+    /* A creation whose last sync failed shows its files all the same: before records rest on them, they
+     * must be durable. */
+    if (status == MR_OK)
+        status = mr_fs_sync_dir(topic->log->fs, topic->folder, err);
     if (status == MR_OK)
         status = mr_partition_recover(partition, err);
     if (status == MR_OK)

@@ -365,9 +365,10 @@ mr_status mr_partition_recover(mr_partition *partition, mr_error *err)
     tail_scan scan = {.partition = partition,
                       .segment = partition->active,
                       .durable_offset = tail.durable_offset};
-    if (tail.segment_base == partition->active->base_offset &&
-        tail.visible_offset == tail.durable_offset)
-        scan.durable_position = tail.position;
+    if (tail.segment_base == partition->active->base_offset) {
+        scan.durable_position = tail.durable_position;
+        scan.sync_failed = tail.sync_failed;
+    }
     MR_TRY(scan_segment(&scan, err));
     MR_TRY(cut_and_sync(partition, &scan, err));
     /* Bytes that cannot be read stay for those who may save them; the log goes on in a new file. */

@@ -38,6 +38,12 @@ static void path_of(const char *folder, uint64_t base_offset, char *out)
 
 /* ---- header ---- */
 
+/* Of all bytes but the four it is stored in. */
+static uint32_t header_crc(const uint8_t *bytes, size_t size)
+{
+    return mr_crc32c(mr_crc32c(0, bytes, 8), bytes + 12, size - 12);
+}
+
 static mr_status encode_header(const mr_segment *segment, int64_t created_us,
                                const mr_producers *producers, mr_bytes *out, mr_error *err)
 {
@@ -58,7 +64,7 @@ static mr_status encode_header(const mr_segment *segment, int64_t created_us,
     if (out->failed)
         return MR_OUT_OF_MEMORY(err);
     MR_ASSERT(out->size == bytes);
-    uint32_t crc = mr_crc32c(0, out->data + 12, out->size - 12);
+    uint32_t crc = header_crc(out->data, out->size);
     memcpy(out->data + 8, &crc, sizeof crc);
     return MR_OK;
 }
@@ -68,8 +74,8 @@ static mr_status read_fixed(const mr_segment *segment, const uint8_t *fixed, uin
                             uint32_t *out_crc, uint32_t *out_producers, mr_error *err)
 {
     mr_reader in = mr_reader_of(fixed, MR_SEGMENT_FIXED_BYTES);
-    uint32_t magic = mr_reader_u32(&in), version = mr_reader_u16(&in);
-    (void)mr_reader_u16(&in);
+    uint32_t magic = mr_reader_u32(&in);
+    (void)mr_reader_u32(&in); /* version and size: looked at when the checksum holds */
     *out_crc = mr_reader_u32(&in);
     *out_bytes = mr_reader_u32(&in);
     uint64_t salt = mr_reader_u64(&in), base_offset = mr_reader_u64(&in);
@@ -77,9 +83,6 @@ static mr_status read_fixed(const mr_segment *segment, const uint8_t *fixed, uin
     *out_producers = mr_reader_u32(&in);
     if (magic != MR_SEGMENT_MAGIC)
         return MR_FAIL(err, MR_CORRUPT, "no segment header (magic is %08x)", magic);
-    if (version != MR_SEGMENT_VERSION)
-        return MR_FAIL(err, MR_UNSUPPORTED, "a segment of version %u; this program reads %d",
-                       version, MR_SEGMENT_VERSION);
     if (salt != segment->salt || base_offset != segment->base_offset)
         return MR_FAIL(err, MR_CORRUPT, "the header is of segment %" PRIu64 " of another partition",
                        base_offset);
@@ -100,8 +103,11 @@ static mr_status read_header(mr_segment *segment, mr_bytes *bytes, mr_error *err
     if (!mr_bytes_reserve(bytes, size))
         return MR_OUT_OF_MEMORY(err);
     MR_TRY(mr_file_read_exact(segment->file, 0, bytes->data, size, err));
-    if (crc != mr_crc32c(0, bytes->data + 12, size - 12))
+    if (crc != header_crc(bytes->data, size))
         return MR_FAIL(err, MR_CORRUPT, "segment header checksum differs");
+    if (bytes->data[4] != MR_SEGMENT_VERSION || bytes->data[5] != 0)
+        return MR_FAIL(err, MR_UNSUPPORTED, "a segment of version %u; this program reads %d",
+                       bytes->data[4] | (unsigned)bytes->data[5] << 8, MR_SEGMENT_VERSION);
     mr_reader in =
         mr_reader_of(bytes->data + MR_SEGMENT_FIXED_BYTES, size - MR_SEGMENT_FIXED_BYTES);
     MR_TRY(mr_producers_decode(&in, count, &segment->producers, err));

@@ -26,9 +26,14 @@ static void tell_waiters(mr_log *log)
 static void write_tail(mr_partition *partition, bool clean)
 {
     const mr_partition_view *view = &partition->view;
-    mr_tail tail = {++partition->tail_sequence, view->durable_offset, view->offset,
-                    view->segment_base,         view->position,       clean,
-                    partition->failed};
+    mr_tail tail = {.sequence = ++partition->tail_sequence,
+                    .durable_offset = view->durable_offset,
+                    .visible_offset = view->offset,
+                    .segment_base = view->segment_base,
+                    .position = view->position,
+                    .durable_position = partition->durable_position,
+                    .clean = clean,
+                    .sync_failed = partition->failed};
     (void)mr_tail_write(partition->tail_file, partition->salt, &tail, NULL);
 }
 

@@ -14,12 +14,13 @@
 
 static void encode(const mr_tail *tail, uint64_t salt, uint8_t *out)
 {
-    const uint64_t words[7] = {tail->sequence,
+    const uint64_t words[8] = {tail->sequence,
                                salt,
                                tail->durable_offset,
                                tail->visible_offset,
                                tail->segment_base,
                                tail->position,
+                               tail->durable_position,
                                (tail->clean ? FLAG_CLEAN : 0) |
                                    (tail->sync_failed ? FLAG_SYNC_FAILED : 0)};
     const uint32_t magic = TAIL_MAGIC;
@@ -32,7 +33,8 @@ static void encode(const mr_tail *tail, uint64_t salt, uint8_t *out)
 static bool decode(const uint8_t *bytes, uint64_t salt, mr_tail *out)
 {
     mr_reader in = mr_reader_of(bytes, MR_TAIL_BYTES);
-    if (mr_reader_u32(&in) != TAIL_MAGIC || mr_reader_u32(&in) != mr_crc32c(0, bytes + 8, 56))
+    if (mr_reader_u32(&in) != TAIL_MAGIC ||
+        mr_reader_u32(&in) != mr_crc32c(0, bytes + 8, MR_TAIL_BYTES - 8))
         return false;
     out->sequence = mr_reader_u64(&in);
     bool ours = mr_reader_u64(&in) == salt;
@@ -40,6 +42,7 @@ static bool decode(const uint8_t *bytes, uint64_t salt, mr_tail *out)
     out->visible_offset = mr_reader_u64(&in);
     out->segment_base = mr_reader_u64(&in);
     out->position = mr_reader_u64(&in);
+    out->durable_position = mr_reader_u64(&in);
     uint64_t flags = mr_reader_u64(&in);
     out->clean = (flags & FLAG_CLEAN) != 0;
     out->sync_failed = (flags & FLAG_SYNC_FAILED) != 0;

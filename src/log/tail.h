@@ -12,16 +12,17 @@
 
 #include "os/fs.h"
 
-#define MR_TAIL_BYTES 64
+#define MR_TAIL_BYTES 72
 
 typedef struct mr_tail {
-    uint64_t sequence;       /* grows with every write */
-    uint64_t durable_offset; /* all below survives a crash of the machine */
-    uint64_t visible_offset; /* readers see what is below */
-    uint64_t segment_base;   /* the segment the end lies in */
-    uint64_t position;       /* byte in it where the visible blocks end */
-    bool clean;              /* its writer went away with everything synced */
-    bool sync_failed;        /* what lies behind durable_offset may exist in memory only */
+    uint64_t sequence;         /* grows with every write */
+    uint64_t durable_offset;   /* all below survives a crash of the machine */
+    uint64_t visible_offset;   /* readers see what is below */
+    uint64_t segment_base;     /* the segment the end lies in */
+    uint64_t position;         /* byte in it where the visible blocks end */
+    uint64_t durable_position; /* and the durable ones */
+    bool clean;                /* its writer went away with everything synced */
+    bool sync_failed;          /* what lies behind durable_offset may exist in memory only */
 } mr_tail;
 
 /* MR_CORRUPT: no valid record of this partition. */

@@ -14,6 +14,27 @@
 
 /* ---- the log ---- */
 
+/* Makes the folder and those above it, durably. What exists is synced too, two levels up: it may stem from an
+ * attempt that was cut short. */
+static mr_status make_root(mr_fs *fs, const char *root, mr_error *err)
+{
+    char path[MR_PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s", root);
+    size_t levels = 2;
+    for (char *slash; (slash = strrchr(path, '/')) != NULL; *slash = '\0')
+        levels += !mr_fs_exists(fs, path);
+    MR_TRY(mr_fs_make_folder(fs, root, err));
+    (void)snprintf(path, sizeof path, "%s", root);
+    for (size_t i = 0; i < levels && path[0] != '\0'; i++) {
+        char *slash = strrchr(path, '/');
+        if (slash == NULL)
+            return mr_fs_sync_dir(fs, ".", err);
+        *slash = '\0';
+        MR_TRY(mr_fs_sync_dir(fs, path[0] != '\0' ? path : "/", err));
+    }
+    return MR_OK;
+}
+
 mr_status mr_log_open(mr_fs *fs, mr_clock *clock, const char *home, mr_log **out, mr_error *err)
 {
     char root[MR_PATH_MAX];
@@ -22,8 +43,7 @@ mr_status mr_log_open(mr_fs *fs, mr_clock *clock, const char *home, mr_log **out
         return MR_FAIL(err, MR_INVALID, "a home path of %zu bytes; %d is the limit", strlen(home),
                        MR_PATH_MAX / 2);
     (void)snprintf(root, sizeof root, "%s/topics", home);
-    MR_TRY(mr_fs_make_folder(fs, root, err));
-    MR_TRY(mr_fs_sync_dir(fs, home, err));
+    MR_TRY(make_root(fs, root, err));
     mr_log *log = MR_NEW(mr_log);
     char *copy = mr_strdup(root);
     if (log == NULL || copy == NULL) {
@@ -192,6 +212,13 @@ static void free_topic(mr_topic *topic)
     mr_free(topic->folder);
     mr_mutex_deinit(&topic->lock);
     mr_free(topic);
+}
+
+void mr_topic_drop_versions(mr_schema **schemas, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        mr_schema_release(schemas[i]);
+    mr_free(schemas);
 }
 
 mr_status mr_topic_take_versions(mr_topic *topic, mr_schema **schemas, uint32_t count,

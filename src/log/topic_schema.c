@@ -65,8 +65,16 @@ static mr_status refresh_versions(mr_topic *topic, mr_error *err)
 {
     mr_schema **schemas;
     uint32_t count;
+    mr_status status = MR_OK;
     MR_TRY(mr_schemas_read(topic->log, topic->folder, &schemas, &count, err));
-    return mr_topic_take_versions(topic, schemas, count, err);
+    if (count >
+        topic
+            ->version_count) /* seen is not durable yet: their writer's last sync may have failed */
+        status = mr_fs_sync_dir(topic->log->fs, topic->folder, err);
+    if (status == MR_OK)
+        return mr_topic_take_versions(topic, schemas, count, err);
+    mr_topic_drop_versions(schemas, count);
+    return status;
 }
 
 mr_status mr_topic_schema(mr_topic *topic, mr_schema **out, uint32_t *out_id, mr_error *err)
@@ -137,9 +145,7 @@ static mr_status write_version(mr_topic *topic, mr_schema *schema, mr_error *err
     mr_status status = mr_schemas_write(topic->log, topic->folder, all, count + 1, err);
     if (status == MR_OK)
         return mr_topic_take_versions(topic, all, count + 1, err);
-    for (uint32_t i = 0; i <= count; i++)
-        mr_schema_release(all[i]);
-    mr_free(all);
+    mr_topic_drop_versions(all, count + 1);
     return status;
 }
 
