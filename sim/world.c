@@ -215,7 +215,7 @@ static mr_status send(sim_life *life, mr_topic *topic, mr_batch *records, uint64
     sim_world *world = life->world;
     if (*sent == records->row_count)
         return MR_OK;
-    uint64_t rows = MR_MIN(1 + below(world, 12), records->row_count - *sent);
+    uint64_t wanted = 1 + below(world, 12), rows = MR_MIN(wanted, records->row_count - *sent);
     mr_batch *slice;
     MR_TRY(mr_batch_slice(records, *sent, rows, &slice, err));
     mr_append what = {.batch = slice,

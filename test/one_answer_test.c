@@ -27,8 +27,8 @@ static const char *const plan_form =
     "  shop: {key: shop, windows: [6h delayed 1h, half-life 2h], where: \"amount > 10\", aggregates: {total: sum(amount)}}\n"
     "decide:\n"
     "  action: \"case when ratio > 2 then 'block' when night then 'review' else 'allow' end\"\n"
-    "sink: %s\n"
-    "route: [{when: \"action = 'block'\", sink: {topic: %s-blocked, columns: [tx, action, ratio]}}]\n";
+    "sink: {topic: %s, sync: os}\n"
+    "route: [{when: \"action = 'block'\", sink: {topic: %s-blocked, sync: os, columns: [tx, action, ratio]}}]\n";
 
 static void write_plan(char *out, size_t bytes, const char *name, const char *source)
 {
@@ -71,7 +71,8 @@ static void fill(mr_flow *flow, const mr_batch *payments)
     mr_error err = {0};
     mr_random_seeded random = mr_test_random(2);
     for (uint32_t row = 0; row < payments->row_count;) {
-        uint32_t rows = (uint32_t)MR_MIN(1 + mr_random_below(&random, 700), (uint64_t)(payments->row_count - row));
+        uint32_t wanted = 1 + (uint32_t)mr_random_below(&random, 700);
+        uint32_t rows = MR_MIN(wanted, payments->row_count - row);
         mr_batch *slice;
         assert_ok(mr_batch_slice(payments, row, rows, &slice, &err), &err);
         mr_flow_append(flow, "payments", "at", slice);
@@ -180,7 +181,8 @@ TEST(one_answer, live_and_interrupted)
     for (uint32_t row = 0; row < ROWS;) {
         mr_plan *plan;
         mr_pipeline *pipeline;
-        uint32_t rows = (uint32_t)MR_MIN(500 + mr_random_below(&random, 1500), (uint64_t)(ROWS - row)), taken = 0;
+        uint32_t wanted = 500 + (uint32_t)mr_random_below(&random, 1500);
+        uint32_t rows = MR_MIN(wanted, ROWS - row), taken = 0;
         mr_batch *slice;
         assert_ok(mr_batch_slice(payments, row, rows, &slice, &err), &err);
         mr_flow_append(&flow, "payments", "at", slice);
