@@ -97,9 +97,9 @@ static mr_status rename_now(mr_fs_sim *sim, const char *from, const char *to, mr
     MR_TRY(sim_resolve(sim, to, &to_folder, to_name, &target, err));
     if (from_folder == NULL || to_folder == NULL)
         return MR_FAIL(err, MR_INVALID, "the root cannot be renamed");
-    MR_TRY(check_rename(node, target, from_folder == to_folder, from, to, err));
-    if (node == target)
+    if (node != NULL && node == target)
         return MR_OK;
+    MR_TRY(check_rename(node, target, from_folder == to_folder, from, to, err));
     const sim_put two[2] = {{from_folder, from_name, NULL}, {to_folder, to_name, node}};
     return change_now(sim, two, 2, err);
 }

@@ -1,8 +1,10 @@
 /* fs_sim_test.c -- the simulated disk is as nasty as it says, and no nastier. */
 #include "os/fs_sim.h"
+#include "os/thread.h"
 #include "test/test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static mr_fs_sim *make_disk(const mr_fs_sim_options *options)
@@ -477,6 +479,67 @@ TEST(fs_sim, same_seed_same_disk)
             mr_bytes_deinit(&dumps[i]);
     }
     assert_true(different > 0);
+}
+
+/* ---- threads ---- */
+
+/* Each worker appends to its own file and reads its own mapping, made when it was half as long. */
+static void write_and_map(void *context, int worker)
+{
+    mr_fs_sim *sim = context;
+    char path[32];
+    uint8_t block[100];
+    mr_mapping mapping = {0};
+    (void)snprintf(path, sizeof path, "/worker-%d", worker);
+    mr_file *file = open_file(sim, path, MR_OPEN_CREATE);
+    fill(block, sizeof block, (uint8_t)worker);
+    for (uint64_t i = 0; i < 400; i++) {
+        if (mr_file_write(file, i * sizeof block, block, sizeof block, NULL) != MR_OK ||
+            (i % 10 == 0 && mr_file_sync(file, NULL) != MR_OK) ||
+            (i == 200 && mr_file_map(file, 0, 20000, &mapping, NULL) != MR_OK))
+            abort();
+    }
+    mr_file_close(file);
+    for (size_t i = 0; i < mapping.size; i++)
+        if (mapping.bytes[i] != worker)
+            abort();
+    mr_fs_unmap(mr_fs_sim_fs(sim), &mapping);
+}
+
+TEST(fs_sim, serves_several_threads)
+{
+    mr_error err = {0};
+    mr_fs_sim *sim = make_fair_disk(1);
+    mr_pool *pool;
+    assert_ok(mr_pool_create(3, &pool, &err), &err);
+    mr_pool_run(pool, write_and_map, sim);
+    mr_pool_destroy(pool);
+    assert_int_equal(mr_fs_sim_count(sim, MR_FS_WRITE), 1200);
+    mr_fs_sim_destroy(sim);
+}
+
+/* ---- renames across folders ---- */
+
+/* a/x is made and synced, moved to b/x, and only b is synced: the move is whole, so it must be gone from a. */
+TEST(fs_sim, a_move_is_durable_with_either_folder)
+{
+    mr_error err = {0};
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        mr_fs_sim *sim = make_fair_disk(mr_test_seed() + seed);
+        mr_fs *fs = mr_fs_sim_fs(sim);
+        assert_ok(mr_fs_make_folder(fs, "/a", &err), &err);
+        assert_ok(mr_fs_make_folder(fs, "/b", &err), &err);
+        mr_file_close(open_file(sim, "/a/x", MR_OPEN_NEW));
+        mr_file_close(open_file(sim, "/a/y", MR_OPEN_NEW));
+        assert_ok(mr_fs_rename(fs, "/a/x", "/b/x", &err), &err);
+        if (seed % 3 < 2)
+            assert_ok(mr_fs_sync_dir(fs, seed % 3 == 0 ? "/a" : "/b", &err), &err);
+        mr_fs_sim_crash(sim);
+        bool in_a = mr_fs_exists(fs, "/a/x"), in_b = mr_fs_exists(fs, "/b/x");
+        assert_true(seed % 3 < 2 ? in_b && !in_a : !(in_a && in_b));
+        assert_true(seed % 3 != 0 || mr_fs_exists(fs, "/a/y"));
+        mr_fs_sim_destroy(sim);
+    }
 }
 
 /* Appending and syncing costs what is written, not what is there. */
