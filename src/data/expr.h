@@ -1,20 +1,20 @@
 /* expr.h -- the expression language: SQL-flavoured text, typed once, evaluated column by column.
  *
- *   text --lex, parse--> tree --type, fold--> nodes --allocate--> program --run over 1024 rows at a
- * time--> column
+ *   text --lex, parse--> tree --type, fold--> nodes --allocate--> program
+ *   columns --program, 1024 rows at a time--> column
  *
  * What a user has to know (`millrace help expressions` prints the rest from the function table):
  * (1) Three-valued NULL: a NULL argument makes a NULL result, except where the table says otherwise
  *     (`and`, `or`, `is null`, `coalesce`, `case`, `in`, `least`, `greatest`).
  * (2) A row cannot fail. Integer overflow, division by zero, arguments outside a function's domain,
- * casts of what does not fit, and float results that are not finite are NULL. (3) Inside an
- * expression a float is finite or NULL: NaN and infinities in a column are read as NULL, so
- *     comparisons never meet a NaN and a NaN never reaches a feature.
+ *     casts of what does not fit, and float results that are not finite are NULL.
+ * (3) Inside an expression a float is finite or NULL: NaN and infinities in a column are read as
+ *     NULL, so comparisons never meet a NaN and a NaN never reaches a feature.
  * (4) int32 -> int64 -> float64 and float32 -> float64 happen by themselves; arithmetic on integers
- * is int64, on floats float64, and `/` always gives float64 (`div` and `mod` stay integer). (5) A
- * duration (90s, 15m, 1h, 7d) is an int64 number of microseconds; so is timestamp - timestamp. (6)
- * The value of a row depends on that row alone: any cut into ranges and threads gives the same
- * bits.
+ *     is int64, on floats float64; `/` always gives float64 (`div` and `mod` stay integer).
+ * (5) A duration (90s, 15m, 1h, 7d) is an int64 number of microseconds; so is timestamp - timestamp.
+ * (6) The value of a row depends on that row alone: any cut into ranges and threads gives the same
+ *     bits. (exp, ln and pow are the C library's: the same on machines with the same one.)
  *
  * Thread: an mr_expr never changes after mr_expr_compile and may be used by many threads, each with
  * a mr_expr_scratch of its own. */
@@ -27,7 +27,7 @@
 #define MR_EXPR_NESTING_MAX    200   /* parentheses, calls, `case` and `not` inside each other */
 #define MR_EXPR_CHAIN_MAX      1000  /* depth of the tree that a + b + c + ... makes */
 #define MR_EXPR_NODES_MAX      2048  /* distinct operations, columns and constants */
-#define MR_EXPR_TEXT_BYTES_MAX 65536 /* of one text value that a function makes; longer is NULL */
+#define MR_EXPR_TEXT_BYTES_MAX 65536 /* of one text that concat makes; longer is NULL */
 #define MR_EXPR_CALL_ARGS_MAX  16    /* of mr_expr_split_call */
 
 typedef struct mr_expr mr_expr;

@@ -1,13 +1,11 @@
-/* expr_eval.c -- runs a program over rows, MR_EXPR_ROWS at a time, and gives results their Arrow
- * form.
+/* expr_eval.c -- runs a program over rows, MR_EXPR_ROWS at a time; gives results their Arrow form.
  *
- *   columns --load--> registers --kernels--> result register --store--> values, validity | rows of
- * a filter
+ *   columns --load--> registers --kernels--> result --store--> values, validity | rows of a filter
  *
  * (1) Chunks start at multiples of MR_EXPR_ROWS behind `first`, so a result's bits are whole words.
  * (2) What leaves here obeys batch.h: zero values and bits at NULL rows and behind the last row.
  * (3) Kernels of a full chunk write 8-byte results straight into the output; else the register is
- * copied.
+ *     copied.
  *
  * Thread: the caller's, with the caller's scratch. */
 #include "data/expr_internal.h"
@@ -80,6 +78,8 @@ static mr_status prepare(const mr_expr *expr, mr_expr_scratch *scratch, const mr
                          size_t count, mr_frame *frame, mr_error *err)
 {
     const mr_program *program = &expr->program;
+    for (uint32_t i = 0; i < expr->column_count; i++)
+        MR_ASSERT(mr_type_equal(columns[expr->columns[i]].type, expr->column_types[i]));
     if (scratch->memory == NULL)
         scratch->memory = MR_NEW(struct mr_expr_memory);
     struct mr_expr_memory *memory = scratch->memory;

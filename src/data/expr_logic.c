@@ -1,8 +1,7 @@
-/* expr_logic.c -- kernels of logic, choice, membership and hashing: work on words of bits wherever
- * it can be.
+/* expr_logic.c -- kernels of logic, choice, membership and hashing, on words of bits where possible.
  *
- * A bool register's bits are 0 at NULL rows, so `known true` is its bits and `known false` is valid
- * & ~bits. */
+ * A bool register's bits are 0 at NULL rows, so `known true` is its bits and `known false` is
+ * valid & ~bits. */
 #include "data/expr_internal.h"
 
 #include "base/hash.h"

@@ -3,8 +3,8 @@
  *   or < and < not < comparison, is, in, between < + - || < * / % < unary - < :: < primary
  *
  * (1) Recursion is at most MR_EXPR_NESTING_MAX levels of this grammar deep; chains of one level are
- * loops, and the tree they make is at most MR_EXPR_CHAIN_MAX deep, so those who walk it may
- * recurse. */
+ *     loops, and the tree they make is at most MR_EXPR_CHAIN_MAX deep, so those who walk it may
+ *     recurse. */
 #include "data/expr_internal.h"
 
 #include "base/number.h"

@@ -28,7 +28,7 @@ size_t mr_rep_bytes(mr_rep rep, size_t rows)
 
 static int class_of(const mr_node *node)
 {
-    mr_type_id id = node->column_type;
+    mr_type_id id = node->column_type.id;
     if (node->kind == MR_NODE_COLUMN &&
         (id == MR_INT64 || id == MR_TIMESTAMP || id == MR_FLOAT64 || id == MR_VECTOR))
         return CLASS_LENT;
@@ -105,7 +105,7 @@ static void emit_step(builder *b, const mr_node *node, uint16_t *args)
                       .bits = node->rep == MR_REP_BITS};
     if (node->kind == MR_NODE_COLUMN) {
         args[0] = (uint16_t)node->column;
-        step->kernel = load_kernel(node->column_type);
+        step->kernel = load_kernel(node->column_type.id);
     }
     for (uint32_t i = 0; i < node->arg_count; i++)
         args[i] = (uint16_t)b->nodes->items[node->args[i]].reg;
@@ -120,10 +120,12 @@ static mr_status alloc_program(builder *b, uint32_t used, uint32_t arg_count, ui
     program->constants = MR_ARENA_ARRAY(arena, mr_constant, used);
     program->regs = MR_ARENA_ARRAY(arena, mr_reg_plan, used);
     b->expr->columns = MR_ARENA_ARRAY(arena, uint32_t, used);
+    b->expr->column_types = MR_ARENA_ARRAY(arena, mr_type, used);
     *out_args = MR_ARENA_ARRAY(arena, uint16_t, arg_count + 1);
     b->classes = MR_ARENA_ARRAY(scratch, uint16_t, used);
     bool failed = program->steps == NULL || program->constants == NULL || program->regs == NULL ||
-                  b->expr->columns == NULL || *out_args == NULL || b->classes == NULL;
+                  b->expr->columns == NULL || b->expr->column_types == NULL || *out_args == NULL ||
+                  b->classes == NULL;
     for (int class = 0; class < CLASS_COUNT; class ++) {
         b->free[class] = MR_ARENA_ARRAY(scratch, uint16_t, used);
         failed |= b->free[class] == NULL;
@@ -132,12 +134,15 @@ static mr_status alloc_program(builder *b, uint32_t used, uint32_t arg_count, ui
 }
 
 /* Columns are nodes once each; in ascending order for those who ask. */
-static void note_column(mr_expr *expr, uint32_t column)
+static void note_column(mr_expr *expr, const mr_node *node)
 {
     uint32_t at = expr->column_count++;
-    for (; at > 0 && expr->columns[at - 1] > column; at--)
+    for (; at > 0 && expr->columns[at - 1] > node->column; at--) {
         expr->columns[at] = expr->columns[at - 1];
-    expr->columns[at] = column;
+        expr->column_types[at] = expr->column_types[at - 1];
+    }
+    expr->columns[at] = node->column;
+    expr->column_types[at] = node->column_type;
 }
 
 static mr_status build(builder *b, uint32_t root, mr_arena *scratch, mr_error *err)
@@ -161,7 +166,7 @@ static mr_status build(builder *b, uint32_t root, mr_arena *scratch, mr_error *e
         emit_step(b, node, args);
         args += node->kind == MR_NODE_COLUMN ? 1 : node->arg_count;
         if (node->kind == MR_NODE_COLUMN)
-            note_column(b->expr, node->column);
+            note_column(b->expr, node);
         for (uint32_t a = 0; a < node->arg_count; a++)
             drop_use(b, &b->nodes->items[node->args[a]]);
     }

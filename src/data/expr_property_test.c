@@ -1,16 +1,18 @@
 /* expr_property_test.c -- random typed expressions over random batches give what a slow evaluator gives.
  *
- * The evaluator below walks a tree row by row with C's own arithmetic, 128-bit integers and gmtime; it shares
- * the base floor's number and time formats with the language, nothing else. One table row per form:
+ * The evaluator below walks a tree row by row with C's own arithmetic, 128-bit integers and gmtime;
+ * it shares the base floor's number and time formats with the language, nothing else. One table row
+ * per form:
  *
- *   format    the text, @ for each argument            result, args   b bool, i integer, f float, t timestamp,
- *   rule      when it is NULL                                         s string; lower case a: any one of them */
+ *   format         the text, @ for each argument
+ *   result, args   b bool, i integer, f float, t timestamp, s string, a any one of them
+ *   rule           when it is NULL */
 #include "test/test.h"
 
 #include "base/hash.h"
 #include "base/number.h"
 #include "base/time.h"
-#include "data/expr.h"
+#include "data/expr_internal.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,9 +20,8 @@
 #include <string.h>
 #include <time.h>
 
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-#define ARGS_MAX        5
-#define DEPTH_MAX       5
+#define ARGS_MAX  5
+#define DEPTH_MAX 5
 
 __extension__ typedef __int128 wide_int;
 
@@ -527,20 +528,20 @@ static void make_constant(mr_random_seeded *random, char letter, node *n)
         (void)snprintf(n->text, sizeof n->text, "%s", v->b ? "true" : "false");
         break;
     case 'i':
-        v->i = some_integers[pick(random, COUNT_OF(some_integers))];
+        v->i = some_integers[pick(random, MR_COUNT_OF(some_integers))];
         (void)snprintf(n->text, sizeof n->text, "%lld", (long long)v->i);
         break;
     case 'f':
-        v->f = some_reals[pick(random, COUNT_OF(some_reals))];
+        v->f = some_reals[pick(random, MR_COUNT_OF(some_reals))];
         (void)snprintf(n->text, sizeof n->text, "%.17e", v->f);
         break;
     case 't':
-        v->i = some_times[pick(random, COUNT_OF(some_times))];
+        v->i = some_times[pick(random, MR_COUNT_OF(some_times))];
         size = mr_time_format(v->i, text);
         (void)snprintf(n->text, sizeof n->text, "timestamp '%.*s'", (int)size, text);
         break;
     default:
-        v->s = some_texts[pick(random, COUNT_OF(some_texts))];
+        v->s = some_texts[pick(random, MR_COUNT_OF(some_texts))];
         v->size = strlen(v->s);
         quote(v->s, v->size, n->text);
         break;
@@ -554,7 +555,7 @@ static void make_leaf(mr_random_seeded *random, char letter, node *n)
         return;
     }
     do
-        n->column = (int)pick(random, COUNT_OF(column_types));
+        n->column = (int)pick(random, MR_COUNT_OF(column_types));
     while (letter_of(column_types[n->column]) != letter);
     n->type = column_types[n->column];
 }
@@ -568,14 +569,14 @@ static node *make_tree(mr_random_seeded *random, char letter, int depth)
 {
     static const char letters[] = "biftss";
     node *n = &nodes[node_count++];
-    assert_true(node_count < COUNT_OF(nodes));
+    assert_true(node_count < MR_COUNT_OF(nodes));
     *n = (node){0};
     if (depth == 0 || pick(random, 6) == 0) {
         make_leaf(random, letter, n);
         return n;
     }
     do
-        n->form = &forms[pick(random, COUNT_OF(forms))];
+        n->form = &forms[pick(random, MR_COUNT_OF(forms))];
     while (n->form->result != letter && n->form->result != 'a');
     char any = n->form->result == 'a' ? letter : letters[pick(random, 5)];
     n->type = n->form->type >= 0 ? (mr_type_id)n->form->type : type_of(letter);
@@ -661,7 +662,7 @@ static val evaluate(const node *n, const mr_column *columns, size_t row)
 static float random_float(mr_random_seeded *random)
 {
     static const float odd[] = {NAN, INFINITY, -INFINITY, -0.0f, 1e-40f, 3e38f};
-    return pick(random, 5) == 0 ? odd[pick(random, COUNT_OF(odd))]
+    return pick(random, 5) == 0 ? odd[pick(random, MR_COUNT_OF(odd))]
                                 : (float)((int)pick(random, 200) - 100) / 4;
 }
 
@@ -669,15 +670,15 @@ static double random_real(mr_random_seeded *random)
 {
     static const double odd[] = {NAN, INFINITY, -INFINITY, -0.0, 1e308, 5e-324};
     if (pick(random, 5) == 0)
-        return odd[pick(random, COUNT_OF(odd))];
-    return pick(random, 2) == 0 ? some_reals[pick(random, COUNT_OF(some_reals))]
+        return odd[pick(random, MR_COUNT_OF(odd))];
+    return pick(random, 2) == 0 ? some_reals[pick(random, MR_COUNT_OF(some_reals))]
                                 : mr_random_unit(random) * 200 - 100;
 }
 
 static int64_t random_integer(mr_random_seeded *random)
 {
     if (pick(random, 4) == 0)
-        return some_integers[pick(random, COUNT_OF(some_integers))];
+        return some_integers[pick(random, MR_COUNT_OF(some_integers))];
     return (int64_t)pick(random, 21) - 10;
 }
 
@@ -685,7 +686,7 @@ static int64_t random_time(mr_random_seeded *random)
 {
     switch (pick(random, 8)) {
     case 0:
-        return some_times[pick(random, COUNT_OF(some_times))];
+        return some_times[pick(random, MR_COUNT_OF(some_times))];
     case 1:
         return (int64_t)mr_random_next(random);
     default:
@@ -695,7 +696,7 @@ static int64_t random_time(mr_random_seeded *random)
 
 static void push_value(mr_random_seeded *random, mr_builder_column *column)
 {
-    const char *text = some_texts[pick(random, COUNT_OF(some_texts))];
+    const char *text = some_texts[pick(random, MR_COUNT_OF(some_texts))];
     switch (column->type.id) {
     case MR_BOOL:
         mr_builder_bool(column, pick(random, 2) == 1);
@@ -723,13 +724,13 @@ static void push_value(mr_random_seeded *random, mr_builder_column *column)
 
 static mr_schema *make_schema(void)
 {
-    mr_field fields[COUNT_OF(column_types)];
+    mr_field fields[MR_COUNT_OF(column_types)];
     mr_schema *schema;
     mr_error err = {0};
-    for (size_t i = 0; i < COUNT_OF(fields); i++)
+    for (size_t i = 0; i < MR_COUNT_OF(fields); i++)
         fields[i] =
             (mr_field){.name = column_names[i], .type = {column_types[i], 0}, .nullable = true};
-    assert_ok(mr_schema_create(fields, COUNT_OF(fields), &schema, &err), &err);
+    assert_ok(mr_schema_create(fields, MR_COUNT_OF(fields), &schema, &err), &err);
     return schema;
 }
 
@@ -740,7 +741,7 @@ static mr_batch *make_batch(mr_random_seeded *random, mr_schema *schema, size_t 
     mr_batch *batch;
     mr_error err = {0};
     assert_ok(mr_builder_init(&b, schema, &err), &err);
-    for (size_t c = 0; c < COUNT_OF(column_types); c++) {
+    for (size_t c = 0; c < MR_COUNT_OF(column_types); c++) {
         size_t habit = pick(random, 3), run = 0;
         for (size_t row = 0; row < rows; row++) {
             if (run == 0 && habit == 2 && pick(random, 100) == 0)
@@ -865,6 +866,19 @@ TEST(expr, random_expressions_agree_with_a_row_by_row_evaluator)
     mr_schema_release(schema);
 }
 
+TEST(expr, every_function_is_among_the_forms)
+{
+    size_t count;
+    const mr_function *table = mr_function_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        bool found = false;
+        for (size_t f = 0; f < MR_COUNT_OF(forms); f++)
+            found |= strstr(forms[f].format, table[i].name) != NULL;
+        if (!found)
+            fail_msg("%s is not compared with the row-by-row evaluator", table[i].name);
+    }
+}
+
 /* Every form over leaves alone, so that none is met by chance only. */
 TEST(expr, every_form_agrees_with_a_row_by_row_evaluator)
 {
@@ -873,7 +887,7 @@ TEST(expr, every_form_agrees_with_a_row_by_row_evaluator)
     mr_expr_scratch scratch = {0};
     mr_random_seeded random = mr_test_random(77);
     mr_batch *batch = make_batch(&random, schema, 1500);
-    for (size_t f = 0; f < COUNT_OF(forms); f++)
+    for (size_t f = 0; f < MR_COUNT_OF(forms); f++)
         for (size_t k = 0; k < 5; k++) {
             node tree = {.form = &forms[f]};
             char any = letters[k];

@@ -1,11 +1,10 @@
-/* expr_regex.c -- matches(text, 'pattern') over PCRE2, bounded so that no pattern and no text can
- * hang a run.
+/* expr_regex.c -- matches(text, 'pattern') over PCRE2, bounded so that nothing can hang a run.
  *
- * (1) A search is given up, and the row is NULL, when the text has more than TEXT_BYTES_MAX bytes
- * or when matching from one place backtracks more than a limit that shrinks as texts grow: the
- * number of places times the limit stays near SEARCH_STEPS. The limit depends on the text alone, so
- * rows stay independent. (2) Patterns are compiled once, with the expression, and shared; match
- * data is the scratch's. */
+ * (1) A search is given up, and the row is NULL, when the text has more than TEXT_BYTES_MAX bytes or
+ *     when matching from one place backtracks more than a limit that shrinks as texts grow: the
+ *     number of places times the limit stays near SEARCH_STEPS. The limit depends on the text alone,
+ *     so rows stay independent.
+ * (2) Patterns are compiled once, with the expression, and shared; match data is the scratch's. */
 #include "data/expr_internal.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8

@@ -457,7 +457,7 @@ static const char introduction[] =
     "nothing matches and something is NULL), `case`, `coalesce`, `least` and `greatest`.\n"
     "- **A row cannot fail**: overflow, division by zero, arguments outside a domain, casts that "
     "do not fit, "
-    "texts above 64 KiB made by a function, and floats that are not finite are NULL. NaN and "
+    "texts above 64 KiB out of concat, and floats that are not finite are NULL. NaN and "
     "infinities in a "
     "column are read as NULL, so no comparison meets a NaN.\n\n"
     "`T` is any one type common to all arguments; vectors can only be asked `is null`.\n";

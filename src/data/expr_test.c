@@ -1,4 +1,5 @@
-/* expr_test.c -- the expression language: what expressions give, how they are refused, what they cost.
+/* expr_test.c -- the expression language: what expressions give, how they are refused.
+ *
  * The comparison with a row-by-row evaluator is in expr_property_test.c. */
 #include "test/test.h"
 
@@ -6,9 +7,11 @@
 #include "base/number.h"
 #include "base/time.h"
 #include "data/expr_internal.h"
+#include "os/thread.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- helpers ---- */
@@ -187,6 +190,23 @@ TEST(expr, reference_page_lists_every_function)
     }
     assert_non_null(strstr(text, "`hour(timestamp)` int64"));
     mr_bytes_deinit(&page);
+}
+
+/* GOLDEN=update writes the page anew. */
+TEST(expr, reference_page_is_the_one_in_the_docs)
+{
+    static const char path[] = "docs/reference/expressions.md";
+    const char *golden = getenv("GOLDEN");
+    mr_bytes page = {0}, kept = {0};
+    mr_error err = {0};
+    mr_expr_reference(&page);
+    if (golden != NULL && strcmp(golden, "update") == 0)
+        assert_ok(mr_fs_write_file(mr_fs_real(), path, page.data, page.size, &err), &err);
+    assert_ok(mr_fs_read_file(mr_fs_real(), path, 1 << 20, &kept, &err), &err);
+    assert_int_equal(kept.size, page.size);
+    assert_memory_equal(kept.data, page.data, page.size);
+    mr_bytes_deinit(&page);
+    mr_bytes_deinit(&kept);
 }
 
 /* ---- values ---- */
@@ -631,6 +651,60 @@ TEST(expr, fills_ranges_of_one_column)
         mr_column_release(&filled);
         mr_expr_destroy(expr);
     }
+    mr_expr_scratch_deinit(&scratch);
+    mr_batch_release(batch);
+    mr_schema_release(schema);
+}
+
+typedef struct shared_run {
+    const mr_expr *expr;
+    const mr_batch *batch;
+    void *values;
+    uint8_t *validity;
+    int workers;
+} shared_run;
+
+static void fill_range(void *context, int worker)
+{
+    const shared_run *run = context;
+    mr_expr_scratch scratch = {0};
+    mr_error err = {0};
+    size_t each = run->batch->row_count / (size_t)run->workers / 64 * 64, nulls;
+    size_t first = each * (size_t)worker;
+    size_t count = worker == run->workers - 1 ? run->batch->row_count - first : each;
+    mr_status status = mr_expr_eval_into(run->expr, &scratch, run->batch->columns, first, count,
+                                         run->values, run->validity, &nulls, &err);
+    MR_ASSERT(status == MR_OK);
+    mr_expr_scratch_deinit(&scratch);
+}
+
+TEST(expr, threads_share_an_expression_and_a_column)
+{
+    enum { ROWS = 10000, WORKERS = 4 };
+    static const char *const texts[] = {
+        "case when matches(note, '7$') then amount / customer else ratio end", "ok or tx % 3 = 1"};
+    mr_schema *schema = make_schema();
+    mr_batch *batch = make_batch(schema, ROWS);
+    mr_expr_scratch scratch = {0};
+    mr_error err = {0};
+    mr_pool *pool;
+    assert_ok(mr_pool_create(WORKERS, &pool, &err), &err);
+    for (size_t t = 0; t < MR_COUNT_OF(texts); t++) {
+        mr_expr *expr = compile(texts[t], schema);
+        mr_column whole, filled;
+        shared_run run = {.expr = expr, .batch = batch, .workers = WORKERS};
+        mr_buffer *bits = mr_buffer_create(mr_bitmap_bytes(ROWS));
+        assert_ok(mr_column_alloc(mr_expr_type(expr), ROWS, &filled, &run.values, &err), &err);
+        run.validity = bits->bytes;
+        mr_pool_run(pool, fill_range, &run);
+        mr_column_set_validity(&filled, bits, ROWS);
+        assert_ok(mr_expr_eval(expr, &scratch, batch->columns, 0, ROWS, &whole, &err), &err);
+        assert_true(mr_column_equal(&whole, 0, &filled, 0, ROWS));
+        mr_column_release(&whole);
+        mr_column_release(&filled);
+        mr_expr_destroy(expr);
+    }
+    mr_pool_destroy(pool);
     mr_expr_scratch_deinit(&scratch);
     mr_batch_release(batch);
     mr_schema_release(schema);

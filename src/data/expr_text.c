@@ -1,9 +1,10 @@
 /* expr_text.c -- kernels of text: comparison, cutting and joining, casts from and to text.
  *
  * (1) Texts are borrowed where they can be (a column's, a constant's, a part of either); what is
- * made lives in the scratch arena until the chunk is done. (2) Every row of a text register can be
- * read, NULL rows too. (3) A character starts at every byte that is no UTF-8 continuation byte, so
- * any bytes have characters. */
+ *     made lives in the scratch arena until the chunk is done.
+ * (2) Every row of a text register can be read, NULL rows too.
+ * (3) A character starts at every byte that is no UTF-8 continuation byte, so any bytes have
+ *     characters. */
 #include "data/expr_internal.h"
 
 #include "base/number.h"

@@ -1,9 +1,9 @@
 /* expr_type.c -- types the tree: every operation gets an overload, every column an index, constants
  * are folded, and equal operations become one node.
  *
- * (1) A node's arguments have smaller numbers than the node: whoever walks the nodes needs no
- * recursion. (2) A constant's node holds its value in the form of a register (int32 as int64,
- * float32 as double). */
+ * (1) A node's arguments have smaller numbers than the node: who walks the nodes needs no recursion.
+ * (2) A constant's node holds its value in the form of a register (int32 as int64, float32 as
+ *     double). */
 #include "data/expr_internal.h"
 
 #include "base/hash.h"
@@ -278,7 +278,7 @@ static mr_status type_column(typer *t, const mr_tree *tree, typed *out)
                     .rep = rep,
                     .nullable = field->nullable || rep == MR_REP_FLOAT, /* NaN is read as NULL */
                     .column = (uint32_t)at,
-                    .column_type = field->type.id};
+                    .column_type = field->type};
     out->type = field->type;
     return add_node(t, &node, &out->node);
 }
