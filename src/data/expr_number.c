@@ -26,17 +26,22 @@ static uint64_t nonfinite_carry(double value)
     return (bits_of(value) & INT64_MAX) + (UINT64_C(1) << 52);
 }
 
+static void drop_rows(mr_reg *reg, size_t rows)
+{
+    const double *values = reg->values;
+    for (size_t i = 0; i < rows; i++)
+        if (nonfinite_carry(values[i]) >> 63)
+            mr_reg_null_row(reg, i);
+}
+
 void mr_reg_drop_nonfinite(mr_reg *reg, size_t rows)
 {
     const double *values = reg->values;
     uint64_t any = 0;
     for (size_t i = 0; i < rows; i++)
         any |= nonfinite_carry(values[i]);
-    if (any >> 63 == 0)
-        return;
-    for (size_t i = 0; i < rows; i++)
-        if (nonfinite_carry(values[i]) >> 63)
-            mr_reg_null_row(reg, i);
+    if (any >> 63)
+        drop_rows(reg, rows);
 }
 
 /* ---- integers ---- */
@@ -125,9 +130,13 @@ void mr_kernel_sign_int(mr_frame *frame, const mr_step *step)
     {                                                                                              \
         const double *a = FLOATS(0), *b = FLOATS(1);                                               \
         double *restrict to = MR_DST->values;                                                      \
-        for (size_t i = 0; i < frame->rows; i++)                                                   \
+        uint64_t any = 0;                                                                          \
+        for (size_t i = 0; i < frame->rows; i++) {                                                 \
             to[i] = (expression);                                                                  \
-        mr_reg_drop_nonfinite(MR_DST, frame->rows);                                                \
+            any |= nonfinite_carry(to[i]);                                                         \
+        }                                                                                          \
+        if (any >> 63)                                                                             \
+            drop_rows(MR_DST, frame->rows);                                                        \
     }
 
 #define FLOAT_UNARY(name, expression)                                                              \
@@ -144,9 +153,13 @@ void mr_kernel_sign_int(mr_frame *frame, const mr_step *step)
     {                                                                                              \
         const double *a = FLOATS(0);                                                               \
         double *restrict to = MR_DST->values;                                                      \
-        for (size_t i = 0; i < frame->rows; i++)                                                   \
+        uint64_t any = 0;                                                                          \
+        for (size_t i = 0; i < frame->rows; i++) {                                                 \
             to[i] = (expression);                                                                  \
-        mr_reg_drop_nonfinite(MR_DST, frame->rows);                                                \
+            any |= nonfinite_carry(to[i]);                                                         \
+        }                                                                                          \
+        if (any >> 63)                                                                             \
+            drop_rows(MR_DST, frame->rows);                                                        \
     }
 
 FLOAT_BINARY(add_float, a[i] + b[i])
