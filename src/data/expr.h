@@ -55,8 +55,9 @@ mr_type mr_expr_type(const mr_expr *expr);
 bool mr_expr_nullable(const mr_expr *expr);
 /* Indexes into the schema, ascending, of the columns that are read. Lent until destroy. */
 const uint32_t *mr_expr_columns(const mr_expr *expr, size_t *out_count);
-/* True and the index when the expression is nothing but a column. (Its values are the column's,
- * except that NaN and infinities are NULL.) */
+/* True and the index when the result is a column as it stands, so that sharing it is enough. (A float
+ * column's name alone is not: its NaN and infinities become NULL. mr_expr_eval shares it when it holds
+ * none.) */
 bool mr_expr_is_column(const mr_expr *expr, uint32_t *out_index);
 /* The canonical text: the same for texts that differ in spaces, comments, letter case of keywords
  * and needless parentheses; compiles to the same expression. Part of a plan's hash. */

@@ -299,13 +299,14 @@ bool mr_cast_find(mr_type_id from, mr_type_id to, mr_kernel *out_kernel, mr_null
     X(load_int32)                                                                                  \
     X(load_int64)                                                                                  \
     X(load_float32)                                                                                \
-    X(load_float64) X(load_text) X(load_validity) X(add_int) X(sub_int) X(mul_int) X(div_int) X(   \
-        mod_int) X(neg_int) X(abs_int) X(sign_int) X(add_float) X(sub_float) X(mul_float)          \
-        X(div_float) X(mod_float) X(neg_float) X(abs_float) X(sign_float) X(floor_float) X(        \
-            ceil_float) X(round_float) X(trunc_float) X(round_float_digits) X(sqrt_float)          \
-            X(ln_float) X(exp_float) X(pow_float) X(eq_int) X(lt_int) X(le_int) X(eq_float) X(     \
-                lt_float) X(le_float) X(eq_text) X(lt_text) X(le_text) X(eq_bits) X(lt_bits)       \
-                X(le_bits) X(int_to_float) X(int_to_float32) X(int_to_int32) X(float_to_int32) X(  \
+    X(load_float64)                                                                                \
+    X(load_text) X(load_validity) X(add_int) X(sub_int) X(mul_int) X(div_int) X(mod_int) X(        \
+        neg_int) X(abs_int) X(sign_int) X(add_float) X(sub_float) X(mul_float) X(div_float)        \
+        X(mod_float) X(neg_float) X(abs_float) X(sign_float) X(floor_float) X(ceil_float) X(       \
+            round_float) X(trunc_float) X(round_float_digits) X(sqrt_float) X(ln_float)            \
+            X(exp_float) X(pow_float) X(eq_int) X(lt_int) X(le_int) X(eq_float) X(lt_float) X(     \
+                le_float) X(eq_text) X(lt_text) X(le_text) X(eq_bits) X(lt_bits) X(le_bits)        \
+                X(int_to_float) X(int_to_float32) X(int_to_int32) X(float_to_int32) X(             \
                     float_to_int64) X(float_to_float32) X(bits_to_int) X(bits_to_float)            \
                     X(int_to_bits) X(bits_to_text) X(int_to_text) X(float_to_text) X(              \
                         float32_to_text) X(timestamp_to_text) X(text_to_bits) X(text_to_int32)     \

@@ -305,7 +305,8 @@ const uint32_t *mr_expr_columns(const mr_expr *expr, size_t *out_count)
 
 bool mr_expr_is_column(const mr_expr *expr, uint32_t *out_index)
 {
-    if (expr->is_column)
+    bool is = expr->is_column && mr_rep_of(expr->type.id) != MR_REP_FLOAT;
+    if (is)
         *out_index = expr->columns[0];
-    return expr->is_column;
+    return is;
 }

@@ -399,9 +399,12 @@ TEST(expr, columns_in_use)
     assert_int_equal(columns[1], 3);
     assert_false(mr_expr_is_column(expr, &index));
     mr_expr_destroy(expr);
-    expr = compile("(amount)", schema);
+    expr = compile("(note)", schema);
     assert_true(mr_expr_is_column(expr, &index));
-    assert_int_equal(index, 3);
+    assert_int_equal(index, 5);
+    mr_expr_destroy(expr);
+    expr = compile("amount", schema); /* may hold a NaN */
+    assert_false(mr_expr_is_column(expr, &index));
     mr_expr_destroy(expr);
     expr = compile("cast(customer as int64)", schema);
     assert_false(mr_expr_is_column(expr, &index));
@@ -545,6 +548,41 @@ TEST(expr, limits)
         mr_bytes_append_byte(&text, ' ');
     assert_refused(mr_bytes_text(&text), "cards.yaml:12:9",
                    "the expression has 70000 bytes; 65536 are the most");
+    mr_bytes_deinit(&text);
+}
+
+static void append_times(mr_bytes *text, const char *piece, int times)
+{
+    for (int i = 0; i < times; i++)
+        mr_bytes_append_text(text, piece);
+}
+
+TEST(expr, what_is_within_the_limits_runs)
+{
+    mr_bytes text = {0};
+    append_times(&text, "(", 200);
+    mr_bytes_append_text(&text, "tx");
+    append_times(&text, ")", 200);
+    assert_gives(mr_bytes_text(&text), "0");
+    mr_bytes_clear(&text);
+    mr_bytes_append_text(&text, "tx");
+    append_times(&text, " + 1", 999);
+    assert_gives(mr_bytes_text(&text), "999");
+    mr_bytes_clear(&text);
+    append_times(&text, "case when ok then 1 else ", 199);
+    mr_bytes_append_text(&text, "2 ");
+    append_times(&text, "end ", 199);
+    assert_gives(mr_bytes_text(&text), "1");
+    mr_bytes_clear(&text);
+    append_times(&text, "not ", 200);
+    mr_bytes_append_text(&text, "ok");
+    assert_gives(mr_bytes_text(&text), "true");
+    mr_bytes_clear(&text);
+    mr_bytes_append_text(&text, "tx in (1");
+    for (int i = 2; i < 9000; i++)
+        mr_bytes_printf(&text, ", %d", i);
+    mr_bytes_append_text(&text, ", 0)");
+    assert_gives(mr_bytes_text(&text), "true");
     mr_bytes_deinit(&text);
 }
 
