@@ -342,6 +342,16 @@ static bool is_trouble(mr_status status)
     return status == MR_INTERRUPTED || status == MR_IO || status == MR_FULL;
 }
 
+static mr_status not_done(const sim_life *life)
+{
+    const sim_world *world = life->world;
+    mr_pipeline_stats stats;
+    mr_pipeline_stats_get(life->pipeline, &stats);
+    return BROKEN(life->world, "not done after %d actions: %llu of %u payments and %llu of %u outcomes sent, position %llu",
+                  ACTIONS_MAX, (unsigned long long)life->sent_payments, world->payments,
+                  (unsigned long long)life->sent_outcomes, world->outcomes, (unsigned long long)stats.position);
+}
+
 static mr_status live(sim_world *world, bool last, bool *out_done, sim_result *out, mr_error *err)
 {
     sim_life life = {.world = world};
@@ -355,7 +365,7 @@ static mr_status live(sim_world *world, bool last, bool *out_done, sim_result *o
         status = check_prefix(&life, err);
     for (int actions = 0; status == MR_OK && !*out_done; actions++) {
         if (actions == ACTIONS_MAX)
-            status = BROKEN(world, "not done after %d actions", actions);
+            status = not_done(&life);
         else
             status = act(&life, err);
         *out_done = status == MR_OK && life_done(&life);
@@ -367,9 +377,9 @@ static mr_status live(sim_world *world, bool last, bool *out_done, sim_result *o
     if (status == MR_OK && *out_done)
         status = read_topic(world, life.log, "blocked", &out->blocked, err);
     *out_done = *out_done && status == MR_OK;
-    bool killed = mr_fs_sim_is_down(world->disk) || is_trouble(status) || below(world, 2) == 0;
+    bool killed = is_trouble(status) || below(world, 2) == 0;
     life_close(&life);
-    if (killed)
+    if (killed || mr_fs_sim_is_down(world->disk))
         mr_fs_sim_crash(world->disk);
     if (is_trouble(status) && !last && world->options.trouble) {
         mr_error_clear(err);

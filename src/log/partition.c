@@ -120,10 +120,18 @@ static mr_status take_over(mr_partition *partition, mr_error *err)
         status = mr_fs_sync_dir(topic->log->fs, topic->folder, err);
     if (status == MR_OK)
         status = mr_partition_recover(partition, err);
-    if (status == MR_OK)
-        begin_writing(partition);
-    else
+    if (status != MR_OK) {
         drop_files(partition);
+        return status;
+    }
+    begin_writing(partition);
+    /* An older tail that says "clean" must not come back with a crash: a reader would believe it and never
+     * look for what was acknowledged since. */
+    status = mr_file_sync(partition->tail_file, err);
+    if (status != MR_OK) {
+        partition->writing = false;
+        drop_files(partition);
+    }
     return status;
 }
 

@@ -3,7 +3,8 @@
  *   | magic crc | sequence | salt | durable offset | visible offset | segment base | position |
  * flags |  64 bytes
  *
- * The writer rewrites it in place, in one write, after what it tells is true; it is not synced. So
+ * The writer rewrites it in place, in one write, after what it tells is true; it is not synced, but for the
+ * first one of a writer, which takes `clean` away. So
  * whatever valid record is found was true once: durable_offset is a lower bound after any crash,
  * and a torn record fails its checksum and counts as absent. Pure but for the two calls that read
  * and write the file. */

@@ -146,6 +146,7 @@ mr_status run_recover(mr_pipeline *pipeline, mr_error *err)
     pipeline->commit.position_done = pipeline->position; /* nothing below is waited for */
     if (status == MR_OK)
         status = replay_all(pipeline, err);
+    pipeline->stats.position = pipeline->position;
     pipeline->stats.recovery_ns = clock->mono_ns(clock) - start_ns;
     return status;
 }

@@ -394,7 +394,8 @@ static mr_status try_rounds(mr_state *state, char **names, size_t count, mr_stat
         "none of %u checkpoints in %s can be read; move the folder away to start from what is "
         "retained of the sources",
         out->damaged, state->folder);
-    return MR_CORRUPT;
+    /* A disk that cannot be read now is not damage: the same bytes may be there next time. */
+    return out->damage.status == MR_IO ? MR_IO : MR_CORRUPT;
 }
 
 mr_status mr_state_recover(mr_state *state, mr_state_recovery *out, mr_error *err)
