@@ -542,6 +542,28 @@ TEST(fs_sim, a_move_is_durable_with_either_folder)
     }
 }
 
+/* The second move cannot be kept without the first. */
+TEST(fs_sim, a_file_moved_twice_is_in_one_place)
+{
+    mr_error err = {0};
+    uint32_t seen[3] = {0};
+    for (uint64_t seed = 0; seed < 100; seed++) {
+        mr_fs_sim *sim = make_fair_disk(mr_test_seed() + seed);
+        mr_fs *fs = mr_fs_sim_fs(sim);
+        assert_ok(mr_fs_write_file(fs, "/a", "x", 1, &err), &err);
+        assert_ok(mr_fs_rename(fs, "/a", "/b", &err), &err);
+        assert_ok(mr_fs_rename(fs, "/b", "/c", &err), &err);
+        mr_fs_sim_crash(sim);
+        const bool there[] = {mr_fs_exists(fs, "/a"), mr_fs_exists(fs, "/b"),
+                              mr_fs_exists(fs, "/c")};
+        assert_int_equal(there[0] + there[1] + there[2], 1);
+        for (size_t i = 0; i < 3; i++)
+            seen[i] += there[i];
+        mr_fs_sim_destroy(sim);
+    }
+    assert_true(seen[0] > 0 && seen[1] > 0 && seen[2] > 0);
+}
+
 /* Appending and syncing costs what is written, not what is there. */
 TEST(fs_sim, long_files_stay_cheap)
 {
