@@ -370,6 +370,7 @@ mr_status ring_evict(feature_key *key, mr_error *err);
 /* Number of elements at or before time_us, as an index; looks near `hint` first. */
 uint32_t ring_bound(const feature_plan *plan, const key_state *state, int64_t time_us,
                     uint32_t hint);
+int64_t ring_decay_time(const feature_key *key, int64_t time_us);
 void ring_decays_from(const feature_key *key, uint32_t index);
 mr_status ring_reserve(feature_key *key, uint32_t count, mr_error *err);
 /* Exponents, trees and decayed values of a ring that was just decoded. */

@@ -416,7 +416,7 @@ static void lay_inputs(const mr_view_spec *spec, feature_plan *plan)
         plan->inputs[i] = (feature_input){type, is_float, mr_type_is_text(type), 0, 0};
         if (!is_float)
             plan->inputs[i].flag = (uint8_t)flags++;
-        plan->has_texts = plan->has_texts || plan->inputs[i].is_text;
+        plan->has_texts = plan->has_texts || (plan->inputs[i].is_text && !plan->tiled);
     }
     for (uint32_t i = 0; i < plan->where_count; i++)
         plan->where_flags[i] = (uint8_t)flags++;

@@ -290,7 +290,7 @@ static double faded(const feature_key *key, const feature_output *output, uint32
     if (hi > state->first) {
         const uint8_t *element = element_at(plan, state, hi - 1);
         value = load_f64(element + plan->decays[column].offset);
-        last_us = element_time(element);
+        last_us = ring_decay_time(key, element_time(element));
     } else if (base != NULL) {
         value = base_decays(plan, base)[column];
         last_us = base->time_us;
@@ -389,7 +389,7 @@ static feature_value quantile_exact(const feature_key *key, const feature_output
     for (uint32_t i = bounds.lo; i < bounds.hi; i++) {
         const uint8_t *element = element_at(key->plan, state_of(key), i);
         if (lane_matches(key->plan, lane, element))
-            values[count++] = lane_number(lane, element);
+            values[count++] = lane_number(lane, element) + 0.0; /* -0 is 0 */
     }
     double rank = ceil(output->quantile * (double)count);
     return number(select_rank(values, count, rank < 1 ? 0 : (size_t)rank - 1));

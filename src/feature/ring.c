@@ -1,7 +1,7 @@
 /* ring.c -- the records of one key in order of time: insertion at its place, eviction, search.
  *
  * (1) times never decrease from first to end; of equal times the one that arrived first stands first.
- * (2) Eviction looks at the key's own records only: newest time, reach, lateness. The newest one stays.
+ * (2) Eviction looks at the key's own records only: newest time, reach, lateness. The newest stay.
  * (3) Indices stay below INDEX_MAX: they are moved down together by whole rings when they come near.
  * Thread: the slot's worker. */
 #include "feature/feature_internal.h"
@@ -151,6 +151,22 @@ static mr_status write_raw(feature_key *key, const feature_event *event, uint8_t
     return MR_OK;
 }
 
+/* A record that comes later than one that has left counts from that one's time on. */
+int64_t ring_decay_time(const feature_key *key, int64_t time_us)
+{
+    const base_state *base = base_of(key);
+    return base != NULL ? MR_MAX(time_us, base->time_us) : time_us;
+}
+
+static double decay_value(const feature_lane *lane, const feature_decay *decay,
+                          const uint8_t *element)
+{
+    if (decay->counts)
+        return 1.0;
+    return lane->is_float ? load_f64(element + lane->value)
+                          : (double)(int64_t)load_u64(element + lane->value);
+}
+
 /* Decayed values run along the ring: each is the one before it, faded, plus its own. */
 void ring_decays_from(const feature_key *key, uint32_t index)
 {
@@ -160,20 +176,20 @@ void ring_decays_from(const feature_key *key, uint32_t index)
     for (; index < state->end; index++) {
         uint8_t *element = element_at(plan, state, index);
         const uint8_t *before = index > state->first ? element_at(plan, state, index - 1) : NULL;
-        int64_t past = before != NULL ? element_time(before) : base != NULL ? base->time_us : 0;
-        double elapsed = (double)(element_time(element) - past);
+        int64_t now = ring_decay_time(key, element_time(element));
+        int64_t past = before != NULL ? ring_decay_time(key, element_time(before))
+                       : base != NULL ? base->time_us
+                                      : now;
         for (uint32_t i = 0; i < plan->decay_count; i++) {
             const feature_decay *decay = &plan->decays[i];
             const feature_lane *lane = &plan->lanes[decay->lane];
             double value = before != NULL ? load_f64(before + decay->offset)
                            : base != NULL ? base_decays(plan, base)[i]
                                           : 0.0;
-            if (value != 0.0 && elapsed > 0)
-                value *= mr_steady_exp2(-elapsed / (double)decay->half_life_us);
+            if (value != 0.0 && now > past)
+                value *= mr_steady_exp2(-(double)(now - past) / (double)decay->half_life_us);
             if (lane_matches(plan, lane, element))
-                value += decay->counts    ? 1.0
-                         : lane->is_float ? load_f64(element + lane->value)
-                                          : (double)(int64_t)load_u64(element + lane->value);
+                value += decay_value(lane, decay, element);
             memcpy(element + decay->offset, &value, sizeof value);
         }
     }
@@ -250,10 +266,10 @@ static mr_square tile_square(const feature_lane *lane, const uint8_t *element)
 /* The sum stays within the spread a lane can hold. */
 static bool tile_fits(const feature_lane *lane, const uint8_t *element, const lane_value *value)
 {
-    feature_tile head = tile_head(lane, element);
-    mr_int128 sum = tile_sum(lane, element);
     if (!lane->is_float || value->m == 0 || (lane->parts & PART_SUM) == 0)
         return true;
+    feature_tile head = tile_head(lane, element);
+    mr_int128 sum = tile_sum(lane, element);
     mr_square square = {{0}};
     if ((lane->parts & PART_SQUARE) != 0)
         square = tile_square(lane, element);
@@ -438,12 +454,11 @@ mr_status ring_evict(feature_key *key, mr_error *err)
     const feature_plan *plan = key->plan;
     key_state *state = state_of(key);
     int64_t newest = time_at(plan, state, state->end - 1);
-    int64_t bound = newest - plan->reach_us - plan->lateness_us;
-    if (time_at(plan, state, state->first) > bound || state->end - state->first == 1)
+    int64_t bound = newest - MR_MAX(plan->reach_us + plan->lateness_us, 1);
+    if (time_at(plan, state, state->first) > bound)
         return MR_OK;
     uint32_t keep = keep_from(key, newest);
-    while (state->end - state->first > 1 && state->first < keep &&
-           time_at(plan, state, state->first) <= bound)
+    while (state->first < keep && time_at(plan, state, state->first) <= bound)
         MR_TRY(evict_first(key, err));
     uint32_t count = state->end - state->first;
     if (state->ring_log2 > SHRINK_LOG2_MIN && count < 1u << (state->ring_log2 - 2))
