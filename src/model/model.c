@@ -5,6 +5,7 @@
 #include "model/model_internal.h"
 
 #include "base/assert.h"
+#include "model/artifact.h"
 
 #include <math.h>
 #include <string.h>
@@ -88,21 +89,51 @@ static mr_status open_file(mr_fs *fs, const char *path, const mr_model_options *
     return status;
 }
 
+/* A model that no longer gives what it gave when it was written must not be used. */
+static mr_status check_golden(mr_fs *fs, const char *path, const mr_model *model, mr_error *err)
+{
+    if (!mr_fs_exists(fs, path))
+        return MR_OK;
+    mr_bytes golden = {0};
+    mr_status status = mr_fs_read_file(fs, path, MR_ARTIFACT_GOLDEN_BYTES_MAX, &golden, err);
+    if (status == MR_OK)
+        status = mr_artifact_check(model, golden.data, golden.size, err);
+    mr_bytes_deinit(&golden);
+    if (status != MR_OK)
+        mr_error_prefix(err, "%s: ", path);
+    return status;
+}
+
+static mr_status open_folder(mr_fs *fs, const char *path, const mr_model_options *options,
+                             mr_model **out, mr_error *err)
+{
+    mr_bytes inner = {0};
+    mr_bytes_printf(&inner, "%s/model.json", path);
+    const char *text = mr_bytes_text(&inner);
+    mr_status status =
+        text != NULL ? open_file(fs, text, options, out, err) : MR_OUT_OF_MEMORY(err);
+    if (status == MR_OK) {
+        mr_bytes_clear(&inner);
+        mr_bytes_printf(&inner, "%s/golden.csv", path);
+        text = mr_bytes_text(&inner);
+        status = text != NULL ? check_golden(fs, text, *out, err) : MR_OUT_OF_MEMORY(err);
+    }
+    mr_bytes_deinit(&inner);
+    if (status != MR_OK) {
+        mr_model_close(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
 mr_status mr_model_open(mr_fs *fs, const char *path, const mr_model_options *options,
                         mr_model **out, mr_error *err)
 {
     *out = NULL;
     mr_file_info info;
     MR_TRY(mr_fs_info(fs, path, &info, err));
-    if (!info.is_folder)
-        return open_file(fs, path, options, out, err);
-    mr_bytes inner = {0};
-    mr_bytes_printf(&inner, "%s/model.json", path);
-    const char *text = mr_bytes_text(&inner);
-    mr_status status =
-        text != NULL ? open_file(fs, text, options, out, err) : MR_OUT_OF_MEMORY(err);
-    mr_bytes_deinit(&inner);
-    return status;
+    return info.is_folder ? open_folder(fs, path, options, out, err)
+                          : open_file(fs, path, options, out, err);
 }
 
 void mr_model_close(mr_model *model)
