@@ -50,7 +50,7 @@ bool mr_json_fail(mr_json_scan *scan, mr_status status, const char *format, ...)
     va_start(args, format);
     scan->status = mr_error_setv(scan->err, status, format, args);
     va_end(args);
-    mr_error_prefix(scan->err, "%s%sat byte %zu: ", path, path[0] != '\0' ? " " : "",
+    mr_error_prefix(scan->err, "%s%sat byte %zu", path, path[0] != '\0' ? " " : "",
                     (size_t)(scan->next - scan->begin));
     scan->next = scan->end;
     return false;

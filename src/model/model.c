@@ -85,7 +85,7 @@ static mr_status open_file(mr_fs *fs, const char *path, const mr_model_options *
         status = mr_model_open_bytes(bytes.data, bytes.size, options, out, err);
     mr_bytes_deinit(&bytes);
     if (status != MR_OK)
-        mr_error_prefix(err, "model %s: ", path);
+        mr_error_prefix(err, "model %s", path);
     return status;
 }
 
@@ -100,7 +100,7 @@ static mr_status check_golden(mr_fs *fs, const char *path, const mr_model *model
         status = mr_artifact_check(model, golden.data, golden.size, err);
     mr_bytes_deinit(&golden);
     if (status != MR_OK)
-        mr_error_prefix(err, "%s: ", path);
+        mr_error_prefix(err, "%s", path);
     return status;
 }
 

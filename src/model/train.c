@@ -333,7 +333,7 @@ mr_status mr_train(const mr_train_rows *rows, const mr_train_options *options, m
     mr_train_unload(&t);
     if (status != MR_OK) {
         mr_trained_deinit(out);
-        mr_error_prefix(err, "train: ");
+        mr_error_prefix(err, "train");
     }
     return status;
 }

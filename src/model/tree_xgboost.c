@@ -404,6 +404,8 @@ static bool read_base_score(reader *r)
         at += used;
         at += strspn(at, " \t,");
     }
+    if (r->base_scores.failed)
+        return mr_json_fail(&r->scan, MR_NO_MEMORY, "out of memory");
     return r->base_scores.size > 0 ||
            mr_json_fail(&r->scan, MR_INVALID, "'%.60s' is no number or list of numbers", text);
 }
@@ -689,7 +691,7 @@ static mr_status open_xgboost(const uint8_t *bytes, size_t size, const mr_model_
         status = assemble(&r, options, out, err);
     reader_deinit(&r);
     if (status != MR_OK)
-        mr_error_prefix(err, "XGBoost JSON: ");
+        mr_error_prefix(err, "XGBoost JSON");
     return status;
 }
 
