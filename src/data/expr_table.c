@@ -312,10 +312,10 @@ static bool closer(const char *name, size_t bytes, const char *candidate, size_t
     return is;
 }
 
-/* Names of up to 2, 5, 8 ... letters may differ in 1, 2, 3 ... places. */
+/* One place in three may differ, in a name of one letter only its case: a distance below this is close. */
 static size_t distance_limit(size_t bytes)
 {
-    return (bytes + 3) / 3 + 1;
+    return bytes < 2 ? 1 : MR_MAX(bytes / 3, 1) + 1;
 }
 
 const char *mr_expr_closest(const char *name, size_t bytes, const char *const *names, size_t count)
@@ -419,8 +419,19 @@ static void append_row(mr_bytes *out, const mr_function *row, const mr_function 
 static void append_casts(mr_bytes *out)
 {
     char from[32], to[32];
-    mr_bytes_append_text(out, "\n## Casts\n\n`cast(x as type)` or `x::type`.\n\n"
-                              "| from | to | NULL when it does not fit |\n|---|---|---|\n");
+    mr_bytes_append_text(
+        out,
+        "\n## Casts\n\n`cast(x as type)` or `x::type`. What holds for int64 and float64 holds for "
+        "int32 and "
+        "float32.\n\n"
+        "- float to integer cuts towards zero (`round` first for the nearest); integer to bool is "
+        "`<> 0`.\n"
+        "- integers and timestamps: microseconds since 1970-01-01T00:00:00Z.\n"
+        "- text is read whole and strictly: numbers without blanks, `true`, `false`, `1`, `0` in "
+        "any case, "
+        "timestamps in ISO 8601 (no zone: UTC). Numbers are written in their shortest exact form.\n"
+        "- bytes become a string only when they are UTF-8.\n\n"
+        "| from | to | NULL when it does not fit |\n|---|---|---|\n");
     for (size_t i = 0; i < MR_COUNT_OF(casts); i++)
         mr_bytes_printf(out, "| %s | %s | %s |\n",
                         mr_type_format((mr_type){casts[i].from, 0}, from),

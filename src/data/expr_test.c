@@ -459,6 +459,13 @@ TEST(expr, canonical_text)
 TEST(expr, errors_name_the_place_and_what_is_right)
 {
     assert_refused("tx + amout", "cards.yaml:12:14", "unknown column amout; did you mean amount?");
+    assert_refused("zzz", "cards.yaml:12:9",
+                   "unknown column zzz; there are tx, at, customer, amount, ratio, note, ok, raw, "
+                   "vec, odd name");
+    assert_refused("Tx", "cards.yaml:12:9", "unknown column Tx; did you mean tx?");
+    assert_refused("z", "cards.yaml:12:9",
+                   "unknown column z; there are tx, at, customer, amount, ratio, note, ok, raw, "
+                   "vec, odd name");
     assert_refused("hour(amount)", "cards.yaml:12:9", "hour() wants timestamp, got float64");
     assert_refused("1 +\n  amuont", "cards.yaml:13:9",
                    "unknown column amuont; did you mean amount?");
