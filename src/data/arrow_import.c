@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OFFSET_MAX ((int64_t)1 << 40) /* rows: beyond it an offset is a lie */
+
 /* ---- formats ---- */
 
 /* How the producer's values become ours. */
@@ -475,7 +477,7 @@ static mr_status import_column(keeper *kept, const struct ArrowArray *root,
 {
     *out = (mr_column){.type = field->type};
 import in = {.kept = kept, .field = field, .format = find_format(schema->format), .array = array, .rows =(size_t) root->length, .out = out, .err = err };
-    if (array == NULL || array->length < 0 || array->offset < 0 || array->offset > INT64_MAX / 4 ||
+    if (array == NULL || array->length < 0 || array->offset < 0 || array->offset > OFFSET_MAX ||
         array->length < root->offset + root->length || array->dictionary != NULL)
         return WRONG(&in, "it is shorter than the batch, %lld rows and not %lld",
                      array != NULL ? (long long)array->length : -1,
@@ -491,7 +493,7 @@ static mr_status check_root(const struct ArrowArray *root, const mr_schema *sche
     if (root->release == NULL)
         return MR_FAIL(err, MR_INVALID, "the ArrowArray was released before");
     if (root->length < 0 || root->length > MR_BATCH_ROWS_MAX || root->offset < 0 ||
-        root->offset > INT64_MAX / 4)
+        root->offset > OFFSET_MAX)
         return MR_FAIL(err, MR_INVALID, "a batch of %lld rows at %lld; 0 to %u are possible",
                        (long long)root->length, (long long)root->offset, MR_BATCH_ROWS_MAX);
     if (root->n_children != (int64_t)schema->field_count || root->children == NULL)
