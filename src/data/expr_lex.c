@@ -220,3 +220,21 @@ mr_status mr_lexer_next(mr_lexer *lexer, mr_token *out, mr_error *err)
     out->bytes = (size_t)(lexer->next - out->text);
     return status;
 }
+
+bool mr_token_is(const mr_token *token, const char *symbol)
+{
+    return token->kind == MR_TOKEN_SYMBOL && token->bytes == strlen(symbol) &&
+           memcmp(token->text, symbol, token->bytes) == 0;
+}
+
+mr_status mr_lexer_expected(const mr_lexer *lexer, const mr_token *token, const char *expected,
+                            mr_error *err)
+{
+    char quoted[64];
+    if (token->kind == MR_TOKEN_END)
+        return mr_expr_fail(&lexer->place, token->line, token->column, err,
+                            "expected %s, but the expression ends here", expected);
+    (void)mr_utf8_quote((const uint8_t *)token->text, token->bytes, 40, quoted, sizeof quoted);
+    return mr_expr_fail(&lexer->place, token->line, token->column, err, "expected %s, got %s",
+                        expected, quoted);
+}
