@@ -277,13 +277,13 @@ static void run_seed(uint64_t seed, mr_log_sync sync)
     mr_schema_release(world.schema);
 }
 
-TEST(log, survives_crashes_with_all_that_was_acknowledged)
+TEST(log_crash, survives_crashes_with_all_that_was_acknowledged)
 {
     for (uint64_t seed = 0; seed < mr_test_rounds(1500); seed++)
         run_seed(seed, MR_LOG_SYNC_ALWAYS);
 }
 
-TEST(log, survives_crashes_under_the_other_policies)
+TEST(log_crash, survives_crashes_under_the_other_policies)
 {
     for (uint64_t seed = 100000; seed < 100000 + mr_test_rounds(250); seed++) {
         run_seed(seed, MR_LOG_SYNC_INTERVAL);

@@ -157,7 +157,7 @@ static uint64_t damages_at_open(test_bed *bed)
 
 #define FIRST_SEGMENT "00000000000000000000.seg"
 
-TEST(log, reports_a_rotten_body_exactly)
+TEST(log_damage, reports_a_rotten_body_exactly)
 {
     test_bed bed = {0};
     make_bed(&bed, 1 << 20, 12);
@@ -171,7 +171,7 @@ TEST(log, reports_a_rotten_body_exactly)
     drop_bed(&bed);
 }
 
-TEST(log, reports_a_rotten_header_exactly)
+TEST(log_damage, reports_a_rotten_header_exactly)
 {
     test_bed bed = {0};
     make_bed(&bed, 1 << 20, 12);
@@ -186,7 +186,7 @@ TEST(log, reports_a_rotten_header_exactly)
     drop_bed(&bed);
 }
 
-TEST(log, knows_damage_from_a_torn_tail_without_the_tail_file)
+TEST(log_damage, knows_damage_from_a_torn_tail_without_the_tail_file)
 {
     test_bed bed = {0};
     make_bed(&bed, 1 << 20, 12);
@@ -199,7 +199,7 @@ TEST(log, knows_damage_from_a_torn_tail_without_the_tail_file)
     drop_bed(&bed);
 }
 
-TEST(log, goes_on_behind_durable_records_that_are_gone_from_the_end)
+TEST(log_damage, goes_on_behind_durable_records_that_are_gone_from_the_end)
 {
     test_bed bed = {0};
     make_bed(&bed, 1 << 20, 12);
@@ -212,7 +212,7 @@ TEST(log, goes_on_behind_durable_records_that_are_gone_from_the_end)
     drop_bed(&bed);
 }
 
-TEST(log, reports_a_sealed_segment_that_ends_early)
+TEST(log_damage, reports_a_sealed_segment_that_ends_early)
 {
     test_bed bed = {0};
     make_bed(&bed, 6000, 30);
@@ -237,7 +237,7 @@ TEST(log, reports_a_sealed_segment_that_ends_early)
     drop_bed(&bed);
 }
 
-TEST(log, a_rotten_segment_header_costs_no_record)
+TEST(log_damage, a_rotten_segment_header_costs_no_record)
 {
     test_bed bed = {0};
     make_bed(&bed, 1 << 20, 12);
@@ -255,7 +255,7 @@ TEST(log, a_rotten_segment_header_costs_no_record)
     drop_bed(&bed);
 }
 
-TEST(log, rebuilds_index_files_that_are_gone_or_garbled)
+TEST(log_damage, rebuilds_index_files_that_are_gone_or_garbled)
 {
     test_bed bed = {0};
     make_bed(&bed, 6000, 30);
@@ -275,7 +275,7 @@ TEST(log, rebuilds_index_files_that_are_gone_or_garbled)
     drop_bed(&bed);
 }
 
-TEST(log, a_damaged_topic_description_is_told)
+TEST(log_damage, a_damaged_topic_description_is_told)
 {
     test_bed bed = {0};
     make_bed(&bed, 1 << 20, 2);
@@ -298,7 +298,7 @@ static bool stop_at_once(void *context, const char *topic, uint64_t done, uint64
     return false;
 }
 
-TEST(log, scrub_can_be_stopped)
+TEST(log_damage, scrub_can_be_stopped)
 {
     test_bed bed = {0};
     make_bed(&bed, 6000, 30);
@@ -336,7 +336,7 @@ static uint64_t first_offset(test_bed *bed)
     return stat.first_offset;
 }
 
-TEST(log, retention_by_age_asks_before_it_takes)
+TEST(log_damage, retention_by_age_asks_before_it_takes)
 {
     test_bed bed = {0};
     bed.options.retention_age_ms = 20500;
@@ -380,7 +380,7 @@ TEST(log, retention_by_age_asks_before_it_takes)
     drop_bed(&bed);
 }
 
-TEST(log, retention_by_size_keeps_what_was_asked_for)
+TEST(log_damage, retention_by_size_keeps_what_was_asked_for)
 {
     test_bed bed = {0};
     bed.options.retention_bytes = 20000;
@@ -395,7 +395,7 @@ TEST(log, retention_by_size_keeps_what_was_asked_for)
     drop_bed(&bed);
 }
 
-TEST(log, segments_roll_by_age)
+TEST(log_damage, segments_roll_by_age)
 {
     test_bed bed = {0};
     bed.options.segment_age_ms = 4500;

@@ -135,7 +135,7 @@ static void sweep(bool persistent)
     assert_int_equal(mr_memory_used_bytes(), before);
 }
 
-TEST(log, survives_every_failing_allocation)
+TEST(log_memory, survives_every_failing_allocation)
 {
     sweep(false);
     sweep(true);

@@ -110,13 +110,13 @@ static void run_crew(const char *home, bool readers_elsewhere, uint64_t segment_
     mr_log_close(log);
 }
 
-TEST(log, several_threads_append_and_read)
+TEST(log_thread, several_threads_append_and_read)
 {
     run_crew(mr_test_folder(), false, 0);
     run_crew(mr_test_folder(), false, 20000);
 }
 
-TEST(log, readers_elsewhere_follow_several_appenders)
+TEST(log_thread, readers_elsewhere_follow_several_appenders)
 {
     run_crew(mr_test_folder(), true, 20000);
 }
@@ -174,7 +174,7 @@ static uint64_t read_ids(const char *home)
     return next;
 }
 
-TEST(log, a_killed_writer_loses_and_doubles_nothing)
+TEST(log_crash, a_killed_writer_loses_and_doubles_nothing)
 {
     const char *home = mr_test_folder();
     mr_log *log;
