@@ -23,9 +23,10 @@
 
 #include "data/batch.h"
 
-#define MR_EXPR_BYTES_MAX      65536 /* of text */
-#define MR_EXPR_NESTING_MAX    200   /* parentheses, calls, `case` and `not` inside each other */
-#define MR_EXPR_CHAIN_MAX      1000  /* depth of the tree that a + b + c + ... makes */
+#define MR_EXPR_BYTES_MAX   65536 /* of text */
+#define MR_EXPR_NESTING_MAX 200   /* parentheses, calls, `case` and `not` inside each other */
+#define MR_EXPR_CHAIN_MAX                                                                          \
+    1000 /* depth of the tree that a + b + c + ... makes; 512 KiB of stack do */
 #define MR_EXPR_NODES_MAX      2048  /* distinct operations, columns and constants */
 #define MR_EXPR_TEXT_BYTES_MAX 65536 /* of one text that concat makes; longer is NULL */
 #define MR_EXPR_CALL_ARGS_MAX  16    /* of mr_expr_split_call */

@@ -113,7 +113,8 @@ static mr_status fail_overloads(mr_typer *t, const mr_tree *tree, const mr_funct
         if (args[i].type.id == MR_TIMESTAMP && tree->args[1 - i]->kind == MR_TREE_TEXT)
             mr_bytes_printf(&text, "; write timestamp '%s'", tree->args[1 - i]->text);
     const char *sentence = mr_bytes_text(&text);
-    mr_status status = MR_FAIL_AT(t, tree, "%s", sentence != NULL ? sentence : f->name);
+    mr_status status =
+        sentence != NULL ? MR_FAIL_AT(t, tree, "%s", sentence) : MR_OUT_OF_MEMORY(t->err);
     mr_bytes_deinit(&text);
     return status;
 }

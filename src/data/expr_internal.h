@@ -311,7 +311,8 @@ bool mr_cast_find(mr_type_id from, mr_type_id to, mr_kernel *out_kernel, mr_null
     X(load_text)                                                                                   \
     X(load_validity)                                                                               \
     X(add_int)                                                                                     \
-    X(sub_int) X(mul_int) X(div_int) X(mod_int) X(neg_int) X(abs_int) X(sign_int) X(add_float) X(  \
+    X(sub_int)                                                                                     \
+    X(mul_int) X(div_int) X(mod_int) X(neg_int) X(abs_int) X(sign_int) X(add_float) X(             \
         sub_float) X(mul_float) X(div_float) X(mod_float) X(neg_float) X(abs_float) X(sign_float)  \
         X(floor_float) X(ceil_float) X(round_float) X(trunc_float) X(round_float_digits) X(        \
             sqrt_float) X(ln_float) X(exp_float) X(pow_float) X(eq_int) X(lt_int) X(le_int)        \

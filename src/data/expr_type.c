@@ -3,6 +3,8 @@
  * Calls are typed in expr_call.c, the other forms in expr_form.c, nodes are kept by expr_node.c. */
 #include "data/expr_typer.h"
 
+#define NAMES_SHOWN_MAX 12
+
 mr_rep mr_rep_of(mr_type_id id)
 {
     static const mr_rep reps[] = {
@@ -64,21 +66,31 @@ mr_status mr_typer_args(mr_typer *t, const mr_tree *tree, mr_typed **out)
 
 /* ---- leaves ---- */
 
+/* "amount, customer, at, ..." */
+static void append_names(mr_bytes *out, const mr_schema *schema)
+{
+    for (uint32_t i = 0; i < schema->field_count && i < NAMES_SHOWN_MAX; i++)
+        mr_bytes_printf(out, "%s%s", i > 0 ? ", " : "", schema->fields[i].name);
+    mr_bytes_append_text(out, schema->field_count > NAMES_SHOWN_MAX ? ", ..." : "");
+}
+
 static mr_status fail_unknown_column(mr_typer *t, const mr_tree *tree)
 {
-    const char *names[MR_FIELDS_MAX];
-    for (uint32_t i = 0; i < t->schema->field_count; i++)
+    uint32_t count = t->schema->field_count;
+    const char **names = mr_arena_alloc(&t->expr->arena, count * sizeof *names);
+    mr_bytes list = {0};
+    if (names == NULL)
+        return MR_OUT_OF_MEMORY(t->err);
+    for (uint32_t i = 0; i < count; i++)
         names[i] = t->schema->fields[i].name;
-    const char *close = mr_expr_closest(tree->text, tree->bytes, names, t->schema->field_count);
+    const char *close = mr_expr_closest(tree->text, tree->bytes, names, count);
     if (close != NULL)
         return MR_FAIL_AT(t, tree, "unknown column %s; did you mean %s?", tree->text, close);
-    mr_bytes list = {0};
-    for (uint32_t i = 0; i < t->schema->field_count && i < 12; i++)
-        mr_bytes_printf(&list, "%s%s", i > 0 ? ", " : "", names[i]);
-    mr_bytes_append_text(&list, t->schema->field_count > 12 ? ", ..." : "");
+    append_names(&list, t->schema);
     const char *text = mr_bytes_text(&list);
-    mr_status status = MR_FAIL_AT(t, tree, "unknown column %s; there are %s", tree->text,
-                                  text != NULL ? text : "others");
+    mr_status status =
+        text != NULL ? MR_FAIL_AT(t, tree, "unknown column %s; there are %s", tree->text, text)
+                     : MR_OUT_OF_MEMORY(t->err);
     mr_bytes_deinit(&list);
     return status;
 }
