@@ -275,6 +275,18 @@ static mr_status import_same(const import *in)
     return import_fixed(in, (const uint8_t *)in->array->buffers[1] + in->first * bytes, bytes);
 }
 
+/* Items may be NULL only where the whole vector is. */
+static bool items_are_there(const import *in, const struct ArrowArray *items)
+{
+    size_t width = in->field->type.width;
+    for (size_t row = 0; row < in->rows; row++)
+        for (size_t k = 0; !mr_column_is_null(in->out, row) && k < width; k++)
+            if (!mr_bit_get(items->buffers[0],
+                            (size_t)items->offset + (in->first + row) * width + k))
+                return false;
+    return true;
+}
+
 static mr_status import_vector(const import *in)
 {
     const struct ArrowArray *items =
@@ -283,7 +295,7 @@ static mr_status import_vector(const import *in)
     if (items == NULL || items->n_buffers != 2 || items->buffers == NULL || items->length < 0 ||
         items->offset < 0 || (uint64_t)items->length < (in->first + in->rows) * width)
         return WRONG(in, "its items are fewer than %zu rows of %zu", in->first + in->rows, width);
-    if (items->buffers[0] != NULL && items->null_count != 0)
+    if (items->buffers[0] != NULL && items->null_count != 0 && !items_are_there(in, items))
         return WRONG(in, "its items have NULLs");
     if (items->buffers[1] == NULL)
         return WRONG(in, "its items have no buffer");
