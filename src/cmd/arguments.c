@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "cmd/verb.h"
+#include "model/setting.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,43 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- suggestions ---- */
-
-#define WORD_MAX 40 /* longer words are not compared */
-
-/* Edits (insert, delete, replace) that turn a into b: Levenshtein 1966, one row at a time. */
-static size_t edit_distance(const char *a, const char *b)
+static const char *get_name(const void *names, size_t i)
 {
-    size_t a_size = strlen(a), b_size = strlen(b);
-    size_t row[WORD_MAX + 1];
-    if (a_size > WORD_MAX || b_size > WORD_MAX)
-        return WORD_MAX;
-    for (size_t j = 0; j <= b_size; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a_size; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_size; j++) {
-            size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = MR_MIN(replaced, MR_MIN(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[b_size];
+    return ((const char *const *)names)[i];
 }
 
 const char *mr_suggest(const char *text, const char *const *names)
 {
-    const char *best = NULL;
-    size_t best_distance = MR_MAX(strlen(text) / 3, 1) + 1;
-    for (; *names != NULL; names++) {
-        size_t distance = edit_distance(text, *names);
-        if (distance < best_distance) {
-            best = *names;
-            best_distance = distance;
-        }
-    }
-    return best;
+    size_t count = 0;
+    while (names[count] != NULL)
+        count++;
+    return mr_setting_closest(text, get_name, names, count);
 }
 
 /* ---- parsing ---- */
@@ -85,7 +60,7 @@ static const char *verb_name(const mr_arguments *arguments)
 static mr_status fail_unknown(const mr_arguments *arguments, const char *word, mr_error *err)
 {
     const char *names[MR_OPTIONS_MAX + 1];
-    char bare[WORD_MAX + 1];
+    char bare[64];
     for (size_t i = 0; i < arguments->option_count; i++)
         names[i] = arguments->options[i]->name;
     names[arguments->option_count] = NULL;

@@ -40,6 +40,25 @@ const char *mr_help_sentence(const struct mr_option *option, char *out)
     return out;
 }
 
+const char *mr_help_setting(const mr_setting_spec *setting, char *out)
+{
+    (void)snprintf(out, 128, "%s=%s", setting->name,
+                   setting->type == MR_SETTING_CHOICE ? setting->choices : "VALUE");
+    return out;
+}
+
+const char *mr_help_setting_sentence(const mr_setting_spec *setting, char *out)
+{
+    bool number = setting->type == MR_SETTING_INT || setting->type == MR_SETTING_NUMBER;
+    int size = snprintf(out, 512, "%s", setting->sentence);
+    if (number && size > 0 && size < 512)
+        size +=
+            snprintf(out + size, 512 - (size_t)size, ", from %g to %g", setting->min, setting->max);
+    if (setting->initial != NULL && size > 0 && size < 512)
+        (void)snprintf(out + size, 512 - (size_t)size, " (default %s)", setting->initial);
+    return out;
+}
+
 bool mr_help_exit(size_t index, int *out_code, const char **out_when)
 {
     if (index == 1) {
@@ -106,6 +125,17 @@ static void print_options(mr_output *output, const char *title, const struct mr_
     print_title(output, title);
     for (; options->name != NULL; options++)
         print_entry(output, mr_help_option(options, name), 30, mr_help_sentence(options, sentence));
+}
+
+static void print_settings(mr_output *output, const mr_setting_spec *settings)
+{
+    char name[128], sentence[512];
+    if (settings == NULL)
+        return;
+    print_title(output, "Settings");
+    for (; settings->name != NULL; settings++)
+        print_entry(output, mr_help_setting(settings, name), 30,
+                    mr_help_setting_sentence(settings, sentence));
 }
 
 mr_status mr_help_overview(mr_output *output)
@@ -191,6 +221,7 @@ mr_status mr_help_verb(mr_output *output, const struct mr_verb *verb)
     print_about(output, verb->about);
     print_operands(output, verb->operands);
     print_options(output, "Options", verb->options);
+    print_settings(output, verb->settings);
     print_options(output, "Options of every verb", mr_global_options);
     print_examples(output, verb->examples);
     print_exits(output, verb->exits);

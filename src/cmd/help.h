@@ -20,6 +20,10 @@ const char *mr_help_option(const struct mr_option *option, char *out);
  */
 const char *mr_help_sentence(const struct mr_option *option, char *out);
 
+/* The same of a setting: "name=VALUE" and its sentence with range and default. */
+const char *mr_help_setting(const mr_setting_spec *setting, char *out);
+const char *mr_help_setting_sentence(const mr_setting_spec *setting, char *out);
+
 /* Exit codes of the program: index 0, 1, ... until false. */
 bool mr_help_exit(size_t index, int *out_code, const char **out_when);
 

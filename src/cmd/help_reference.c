@@ -41,6 +41,14 @@ static void print_roff_options(mr_output *output, const struct mr_option *option
                          mr_help_sentence(options, sentence));
 }
 
+static void print_roff_settings(mr_output *output, const mr_setting_spec *settings)
+{
+    char name[128], sentence[512];
+    for (; settings != NULL && settings->name != NULL; settings++)
+        print_roff_entry(output, mr_help_setting(settings, name),
+                         mr_help_setting_sentence(settings, sentence));
+}
+
 static void print_roff_examples(mr_output *output, const mr_example *examples)
 {
     for (; examples != NULL && examples->command != NULL; examples++)
@@ -76,6 +84,7 @@ static void print_roff_verb(mr_output *output, const struct mr_verb *verb)
     for (const struct mr_operand *o = verb->operands; o != NULL && o->name != NULL; o++)
         print_roff_entry(output, o->name, o->help);
     print_roff_options(output, verb->options);
+    print_roff_settings(output, verb->settings);
     print_roff_exits(output, verb->exits);
     print_roff_examples(output, verb->examples);
 }
@@ -163,6 +172,17 @@ static void print_markdown_operands(mr_output *output, const struct mr_operand *
         print_row(output, operands->name, operands->help);
 }
 
+static void print_markdown_settings(mr_output *output, const mr_setting_spec *settings)
+{
+    char name[128], sentence[512];
+    if (settings == NULL)
+        return;
+    print_table(output, "setting", "meaning");
+    for (; settings->name != NULL; settings++)
+        print_row(output, mr_help_setting(settings, name),
+                  mr_help_setting_sentence(settings, sentence));
+}
+
 static void print_markdown_exits(mr_output *output, const mr_verb_exit *exits)
 {
     if (exits == NULL)
@@ -193,6 +213,7 @@ static void print_markdown_verb(mr_output *output, const struct mr_verb *verb)
     print_markdown_about(output, verb->about);
     print_markdown_operands(output, verb->operands);
     print_markdown_options(output, verb->options);
+    print_markdown_settings(output, verb->settings);
     print_markdown_exits(output, verb->exits);
     print_markdown_examples(output, verb->examples);
 }

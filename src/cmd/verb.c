@@ -2,6 +2,7 @@
 #include "cmd/verb.h"
 
 #include "base/assert.h"
+#include "base/notice.h"
 #include "cmd/help.h"
 #include "os/process.h"
 
@@ -11,10 +12,27 @@
 
 /* ---- the table: help lists the verbs in this order ---- */
 
+/* clang-format off */
 #define MR_VERB_MAP(X)                                                                             \
+    X(demo)                                                                                        \
+    X(run)                                                                                         \
+    X(plan)                                                                                        \
+    X(topic_create)                                                                                \
+    X(topic_list)                                                                                  \
+    X(topic_show)                                                                                  \
+    X(topic_delete)                                                                                \
+    X(produce)                                                                                     \
+    X(consume)                                                                                     \
+    X(features_get)                                                                                \
+    X(features_list)                                                                               \
+    X(simulate_cards)                                                                              \
+    X(train)                                                                                       \
+    X(score)                                                                                       \
+    X(scrub)                                                                                       \
     X(help)                                                                                        \
     X(completion)                                                                                  \
     X(version)
+/* clang-format on */
 
 #define X(name) extern const struct mr_verb mr_verb_##name;
 MR_VERB_MAP(X)
@@ -123,20 +141,33 @@ static void move_leading_options(int argc, char **argv)
         rotate_left(argv, end, leading);
 }
 
-static void apply_globals(mr_session *session)
+/* What is logged: MILLRACE_LOG says, else warnings, and with --verbose what happens. */
+static mr_status apply_log(const mr_session *session, mr_error *err)
+{
+    const char *words = getenv("MILLRACE_LOG");
+    if (words == NULL || words[0] == '\0')
+        words = session->quiet ? "error" : session->verbose ? "info" : "warn";
+    mr_status status = mr_notice_configure(words, err);
+    if (status != MR_OK)
+        mr_error_prefix(err, "MILLRACE_LOG");
+    return status;
+}
+
+static mr_status apply_globals(mr_session *session, mr_error *err)
 {
     const mr_arguments *arguments = &session->arguments;
     session->home = mr_arguments_text(arguments, "home");
     session->json = mr_arguments_flag(arguments, "json");
     session->quiet = mr_arguments_flag(arguments, "quiet");
     session->verbose = mr_arguments_flag(arguments, "verbose");
+    return apply_log(session, err);
 }
 
 static mr_status run_verb(mr_session *session, const struct mr_verb *verb, int argc, char **argv,
                           mr_error *err)
 {
     MR_TRY(mr_arguments_parse(&session->arguments, verb, argc, argv, err));
-    apply_globals(session);
+    MR_TRY(apply_globals(session, err));
     if (mr_arguments_flag(&session->arguments, "help"))
         return mr_help_verb(&session->out, verb);
     MR_TRY(mr_arguments_check(&session->arguments, err));
@@ -150,7 +181,7 @@ static mr_status run_nothing(mr_session *session, int argc, char **argv, mr_erro
     if (group)
         return mr_help_group(&session->out, argv[0]);
     MR_TRY(mr_arguments_parse(&session->arguments, NULL, argc, argv, err));
-    apply_globals(session);
+    MR_TRY(apply_globals(session, err));
     if (mr_arguments_flag(&session->arguments, "version"))
         return mr_verb_version.run(session, err);
     if (session->arguments.operand_count > 0)
@@ -166,6 +197,32 @@ static mr_status dispatch(mr_session *session, int argc, char **argv, mr_error *
     if (verb != NULL)
         return run_verb(session, verb, argc - words, argv + words, err);
     return run_nothing(session, argc, argv, err);
+}
+
+#define CALL_WORDS_MAX 64
+
+mr_status mr_verb_call(mr_session *session, const char *line, mr_error *err)
+{
+    char text[2048], *words[CALL_WORDS_MAX];
+    int count = 0, used = 0;
+    MR_ASSERT(strlen(line) < sizeof text);
+    (void)snprintf(text, sizeof text, "%s", line);
+    char *rest = text;
+    for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
+        MR_ASSERT(count < CALL_WORDS_MAX);
+        words[count++] = word;
+    }
+    move_leading_options(count, words);
+    const struct mr_verb *verb = mr_verb_find(count, words, &used);
+    MR_ASSERT(verb != NULL);
+    mr_session caller = *session;
+    mr_status status = run_verb(session, verb, count - used, words + used, err);
+    session->arguments = caller.arguments;
+    session->home = caller.home;
+    session->json = caller.json;
+    session->quiet = caller.quiet;
+    session->verbose = caller.verbose;
+    return status;
 }
 
 /* ---- ending ---- */
@@ -206,6 +263,7 @@ int mr_verb_main(int argc, char **argv)
     mr_output_init(&session.out, 1);
     mr_output_init(&session.say, 2);
     session.say.prompt = true;
+    mr_notice_install(mr_process_notice_writer());
     mr_status status = dispatch(&session, argc - 1, argv + 1, &err);
     return finish(&session, status, &err);
 }

@@ -13,25 +13,10 @@
 #ifndef MR_CMD_VERB_H
 #define MR_CMD_VERB_H
 
-#include "cmd/arguments.h"
-#include "cmd/output.h"
-#include "os/clock.h"
-#include "os/fs.h"
+#include "cmd/session.h"
+#include "model/setting.h"
 
 #define MR_EXIT_DEAD_LETTERS 1 /* done, but some records went to dead letters */
-
-typedef struct mr_session {
-    mr_arguments arguments;
-    mr_fs *fs;
-    mr_clock *clock;
-    const char *home; /* the home directory; everything the program keeps is below it */
-    bool json;
-    bool quiet;
-    bool verbose;
-    mr_output out;
-    mr_output say;
-    int exit_code; /* 0, unless the verb ended well with a documented code of its own */
-} mr_session;
 
 typedef struct mr_example {
     const char *command;
@@ -50,6 +35,7 @@ struct mr_verb {
     const char *about;   /* a paragraph or NULL; "\n" separates paragraphs */
     const struct mr_operand *operands;
     const struct mr_option *options; /* besides the global ones */
+    const mr_setting_spec *settings; /* for --set, or NULL */
     const mr_example *examples;
     const mr_verb_exit *exits; /* codes that mean something special here, or NULL */
     mr_status (*run)(mr_session *session, mr_error *err);
@@ -64,6 +50,10 @@ const struct mr_verb *const *mr_verbs(size_t *out_count);
 const struct mr_verb *mr_verb_find(int argc, char *const *argv, int *out_words);
 /* True when `name` is the first word of verbs of two words, as "topic" is. */
 bool mr_verb_is_group(const char *name);
+
+/* Runs a verb from within another, as if `line` had been typed (words are separated by blanks, there are no
+ * quotes). The exit code it asks for is added to the session's. */
+mr_status mr_verb_call(mr_session *session, const char *line, mr_error *err);
 
 /* The whole program: parses, runs one verb, prints the error, and returns the exit code. */
 int mr_verb_main(int argc, char **argv);
