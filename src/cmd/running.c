@@ -1,0 +1,133 @@
+/* running.c -- pipelines at work, as the verbs need them. */
+#include "cmd/running.h"
+
+#include "os/process.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define WAIT_NS    INT64_C(100000000)
+#define NAME_BYTES 128 /* of a pipeline: the plan allows 100 */
+
+static void pipelines_path(const mr_session *session, const char *name, const char *file, char *out)
+{
+    (void)snprintf(out, MR_PATH_MAX, "%s/pipelines%s%s%s", session->home,
+                   name[0] != '\0' ? "/" : "", name, file);
+}
+
+/* ---- remembering where a pipeline's file is ---- */
+
+static mr_status remember(const mr_running *running, const char *path, mr_error *err)
+{
+    char folder[MR_PATH_MAX], file[MR_PATH_MAX], whole[2 * MR_PATH_MAX] = "";
+    pipelines_path(running->session, mr_plan_name(running->plan), "", folder);
+    pipelines_path(running->session, mr_plan_name(running->plan), "/file", file);
+    if (path[0] != '/')
+        MR_TRY(mr_process_folder(folder, sizeof folder, err));
+    (void)snprintf(whole, sizeof whole, "%s%s%s", path[0] != '/' ? folder : "",
+                   path[0] != '/' ? "/" : "", path);
+    return mr_fs_write_file(running->session->fs, file, whole, strlen(whole), err);
+}
+
+static mr_status fail_not_one(char **names, size_t count, mr_error *err)
+{
+    mr_bytes list = {0};
+    for (size_t i = 0; i < count; i++)
+        mr_bytes_printf(&list, "%s%s", i > 0 ? ", " : "", names[i]);
+    const char *text = mr_bytes_text(&list);
+    mr_status status = count == 0 ? MR_FAIL(err, MR_NOT_FOUND,
+                                            "no pipeline has run in this home; name its file "
+                                            "with --pipeline")
+                                  : MR_FAIL(err, MR_INVALID,
+                                            "several pipelines have run in this home (%s); name "
+                                            "one with --pipeline",
+                                            text != NULL ? text : "");
+    mr_bytes_deinit(&list);
+    return status;
+}
+
+static mr_status find_only(mr_session *session, char *out_name, mr_error *err)
+{
+    char folder[MR_PATH_MAX];
+    char **names = NULL;
+    size_t count = 0;
+    pipelines_path(session, "", "", folder);
+    if (mr_fs_exists(session->fs, folder))
+        MR_TRY(mr_fs_list(session->fs, folder, &names, &count, err));
+    mr_status status = count == 1 ? MR_OK : fail_not_one(names, count, err);
+    if (status == MR_OK)
+        (void)snprintf(out_name, NAME_BYTES, "%s", names[0]);
+    mr_fs_free_names(names, count);
+    return status;
+}
+
+mr_status mr_running_find(mr_session *session, const char *name, mr_bytes *out_path, mr_error *err)
+{
+    char only[NAME_BYTES], file[MR_PATH_MAX];
+    if (name != NULL && strchr(name, '.') != NULL) { /* a file, not a name */
+        mr_bytes_append_text(out_path, name);
+        return mr_bytes_text(out_path) != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
+    }
+    if (name == NULL)
+        MR_TRY(find_only(session, only, err));
+    pipelines_path(session, name != NULL ? name : only, "/file", file);
+    mr_status status = mr_fs_read_file(session->fs, file, MR_PATH_MAX * 2, out_path, err);
+    if (status == MR_NOT_FOUND)
+        return MR_FAIL(err, MR_NOT_FOUND,
+                       "no pipeline %s has run in this home; name its file with --pipeline",
+                       name != NULL ? name : only);
+    MR_TRY(status);
+    return mr_bytes_text(out_path) != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
+}
+
+/* ---- running ---- */
+
+mr_status mr_running_load(mr_running *running, mr_session *session, const char *path, bool create,
+                          mr_error *err)
+{
+    *running = (mr_running){.session = session};
+    MR_TRY(mr_session_open_log(session, create, &running->log, err));
+    running->options = (mr_pipeline_options){
+        .log = running->log, .fs = session->fs, .clock = session->clock, .home = session->home};
+    return mr_plan_load(session->fs, running->log, path, &running->plan, err);
+}
+
+mr_status mr_running_open(mr_running *running, const char *path, mr_error *err)
+{
+    MR_TRY(mr_pipeline_open(running->plan, &running->options, &running->pipeline, err));
+    return remember(running, path, err);
+}
+
+static mr_status step(mr_running *running, mr_panel *panel, uint32_t *out_rows, mr_error *err)
+{
+    *out_rows = 0;
+    MR_TRY(mr_pipeline_step(running->pipeline, out_rows, err));
+    if (*out_rows > 0)
+        mr_panel_take(panel, mr_pipeline_last_output(running->pipeline));
+    mr_panel_tick(panel, running->pipeline);
+    return MR_OK;
+}
+
+mr_status mr_running_loop(mr_running *running, mr_panel *panel, bool (*idle)(void *context),
+                          void *context, mr_error *err)
+{
+    mr_status status = MR_OK;
+    uint32_t rows = 0;
+    while (status == MR_OK && mr_process_stop_asked() == 0) {
+        status = step(running, panel, &rows, err);
+        if (status != MR_OK || rows > 0)
+            continue;
+        if (idle != NULL && idle(context))
+            break;
+        status = mr_pipeline_wait(running->pipeline, WAIT_NS, err);
+    }
+    return status == MR_END ? MR_OK : status;
+}
+
+void mr_running_close(mr_running *running)
+{
+    mr_pipeline_close(running->pipeline);
+    mr_plan_release(running->plan);
+    mr_log_close(running->log);
+    *running = (mr_running){0};
+}

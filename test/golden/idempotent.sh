@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Running `produce --producer` again stores only what is missing: after it ended, after it was cut short, after the
+# file grew, and over several partitions.
+millrace -q simulate cards --customers 300 --terminals 600 --days 20 --out all.csv
+total=$(($(wc -l < all.csv) - 1))
+schema="tx: int64, at: timestamp, customer: int64, terminal: int64, amount: float64"
+count() { millrace consume "$1" --fields tx | tail -n +2 | sort -n | uniq -c | awk '{ n++; if ($1 != 1) twice++ } END { print n + 0, twice + 0 }'; }
+check() { [ "$(count "$1")" = "$total 0" ] && echo "$2: every payment once" || echo "$2: $(count "$1"), not $total 0"; }
+
+millrace -q produce one all.csv --schema "$schema" --producer p
+millrace -q produce one all.csv --producer p
+check one "run twice"
+
+millrace -q topic create many --schema "$schema" --partitions 5
+head -n 3001 all.csv > growing.csv
+millrace -q produce many growing.csv --key customer --producer p
+cp all.csv growing.csv
+millrace -q produce many growing.csv --key customer --producer p
+check many "five partitions, and a file that grew"
+
+millrace -q topic create cut --schema "$schema"
+for _ in 1 2 3 4 5; do
+    (cat all.csv; sleep 5) | timeout -s KILL 0.2 millrace -q produce cut --format csv --producer p
+done 2>/dev/null
+millrace -q produce cut --format csv --producer p < all.csv
+check cut "killed five times"
+
+millrace -q produce one all.csv --producer another
+[ "$(millrace consume one --fields tx | tail -n +2 | wc -l)" = $((2 * total)) ] && echo "another producer is another"
+millrace produce many all.csv 2>&1
