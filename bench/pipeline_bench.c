@@ -156,6 +156,68 @@ BENCH(pipeline_json)
     world_close(&world);
 }
 
+/* ---- scale ---- */
+
+#define SCALE_ROWS  10000000
+#define SCALE_STEP  1000000
+
+/* Runs over 10 M payments of 1 M customers and 1 M terminals; says what each million costs, what the state takes
+ * at the end, and how large the process ever was. Returns the state's bytes. */
+static uint64_t run_scale(uint64_t memory_bytes, const char *name)
+{
+    cards_world world;
+    mr_error err = {0};
+    char full[128];
+    world_open(&world, false, "always");
+    open_pipeline(&world, "topic: payments", "os", 1, true);
+    mr_pipeline_close(world.pipeline);
+    mr_bench_check(mr_fs_remove_tree(mr_fs_real(), HOME "/pipelines", &err), &err);
+    mr_bench_check(mr_fs_remove_tree(mr_fs_real(), HOME "/topics/system", &err), &err);
+    mr_bench_check(mr_fs_remove_tree(mr_fs_real(), HOME "/topics/default/default/decisions", &err), &err);
+    mr_pipeline_options options = {.log = world.log, .fs = mr_fs_real(), .clock = mr_clock_real(), .home = HOME,
+                                   .workers = 1, .until_end = true, .memory_bytes = memory_bytes};
+    mr_bench_check(mr_pipeline_open(world.plan, &options, &world.pipeline, &err), &err);
+    mr_pipeline_stats stats = {0};
+    uint64_t resident_max = 0;
+    for (uint64_t million = 1; million <= SCALE_ROWS / SCALE_STEP; million++) {
+        int64_t start = mr_bench_now_ns(), cpu = mr_process_cpu_ns();
+        uint32_t rows = 1;
+        for (uint64_t taken = 0; taken < SCALE_STEP && rows > 0; taken += rows) {
+            mr_status status = mr_pipeline_step(world.pipeline, &rows, &err);
+            if (status != MR_END)
+                mr_bench_check(status, &err);
+        }
+        mr_pipeline_stats_get(world.pipeline, &stats);
+        resident_max = MR_MAX(resident_max, mr_process_memory_resident_bytes());
+        if (million != 1 && million != 2 && million != 5 && million != 10)
+            continue;
+        (void)snprintf(full, sizeof full, "%s.million_%llu.wall", name, (unsigned long long)million);
+        mr_bench_report(full, (double)(mr_bench_now_ns() - start) / SCALE_STEP, "ns/event");
+        (void)snprintf(full, sizeof full, "%s.million_%llu.cpu", name, (unsigned long long)million);
+        mr_bench_report(full, (double)(mr_process_cpu_ns() - cpu) / SCALE_STEP, "ns/event");
+    }
+    (void)snprintf(full, sizeof full, "%s.state", name);
+    mr_bench_report(full, (double)stats.state_bytes / 1e6, "MB");
+    (void)snprintf(full, sizeof full, "%s.keys_spilled", name);
+    mr_bench_report(full, (double)stats.state_keys_spilled, "keys");
+    (void)snprintf(full, sizeof full, "%s.resident", name);
+    mr_bench_report(full, (double)resident_max / 1e6, "MB");
+    world_close(&world);
+    return stats.state_bytes;
+}
+
+BENCH(pipeline_scale)
+{
+    if (!have_model())
+        return;
+    cards_world world;
+    world_open(&world, true, "always");
+    fill_topic(&world, &large, SCALE_ROWS);
+    world_close(&world);
+    uint64_t state_bytes = run_scale(0, "scale.default_budget");
+    (void)run_scale(state_bytes / 4, "scale.quarter_budget");
+}
+
 /* ---- latency ---- */
 
 typedef struct load {
