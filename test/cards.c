@@ -66,7 +66,7 @@ static const char *next_field(const char *at, const char *end, char stop, size_t
 static bool read_payment(mr_cards *cards, const char *at, const char *end)
 {
     size_t i = cards->count, size;
-    int64_t number, us;
+    int64_t number = 0, us;
     const char *next = next_field(at, end, ',', &size); /* TRANSACTION_ID: the order */
     at = next;
     next = next_field(at, end, ',', &size);

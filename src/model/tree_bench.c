@@ -87,10 +87,12 @@ static void report(const char *shape, const char *what, const char *who, double 
     mr_bench_report(name, value, unit);
 }
 
-static void open_ours(side *s)
+static void open_ours(side *s, const mr_setting *settings, size_t count)
 {
     mr_error err = {0};
-    mr_bench_check(mr_model_open_bytes(s->json->data, s->json->size, NULL, &s->model, &err), &err);
+    mr_model_options options = {.settings = settings, .setting_count = count};
+    mr_bench_check(mr_model_open_bytes(s->json->data, s->json->size, &options, &s->model, &err),
+                   &err);
     mr_field *fields = mr_alloc_zero(s->features, sizeof *fields);
     for (uint32_t f = 0; f < s->features; f++)
         fields[f] = (mr_field){.name = s->model->signature.input_names[f], .type = {MR_FLOAT64, 0}};
@@ -129,9 +131,24 @@ static void close_ours(side *s)
     mr_model_close(s->model);
 }
 
+/* The same with older instructions; scores are the same. */
+static void measure_cpu(const char *shape, side *s, const char *cpu)
+{
+    char what[64];
+    mr_setting setting = {"cpu", cpu};
+    open_ours(s, &setting, 1);
+    make_columns(s);
+    (void)snprintf(what, sizeof what, "ours_%s", cpu);
+    report(shape, "batch", what, mr_bench_best_ns(ours_batch, s, 3) / BATCH, "ns/row");
+    report(shape, "one_row", what, mr_bench_best_ns(ours_ones, s, 3) / ONES, "ns");
+    close_ours(s);
+}
+
 static void measure(const char *shape, side *s)
 {
-    open_ours(s);
+    measure_cpu(shape, s, "plain");
+    measure_cpu(shape, s, "avx2");
+    open_ours(s, NULL, 0);
     make_columns(s);
     mr_bench_note("%s: %s", shape, s->model->signature.description);
     double batch = mr_bench_best_ns(ours_batch, s, 5) / BATCH,

@@ -24,6 +24,7 @@
 static const mr_tree_kernel *const kernels[] = {
     &mr_tree_walk,
 #if defined(__x86_64__)
+    &mr_tree_masks_avx2,
     &mr_tree_masks_avx512,
     &mr_tree_ranks_avx512,
 #endif

@@ -20,7 +20,7 @@
          "auto",                                                                                   \
          0,                                                                                        \
          0,                                                                                        \
-         "auto|walk|masks",                                                                        \
+         "auto|walk|masks|masks-avx2|masks-avx512",                                                \
          "how batches are computed; auto measures at load; scores do not depend on it"},           \
         {"row_kernel",                                                                             \
          MR_SETTING_CHOICE,                                                                        \
