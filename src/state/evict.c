@@ -12,13 +12,15 @@
 
 #include <string.h>
 
-#define BATCH_SLOTS     64
-#define BATCH_BYTES     (2u << 20) /* put in one commit, about */
-#define SPARE_BYTES_MAX (1u << 20) /* freed beyond the mark */
-#define FRESH_TICKS     64         /* touched so lately is hot where the hand never was */
-#define TICK_MASK       0x3fffffffu
-#define COMPACT_LOOKS   8    /* slots looked at by a call */
-#define COMPACT_BYTES   4096 /* unused, at least, to be worth it */
+#define BATCH_SLOTS                   64
+#define BATCH_BYTES                   (2u << 20) /* put in one commit, about */
+#define SPARE_BYTES_MAX               (1u << 20) /* freed beyond the mark */
+#define FRESH_TICKS                   64 /* touched so lately is hot where the hand never was */
+#define TICK_MASK                     0x3fffffffu
+#define COMPACT_LOOKS                 64   /* slots looked at by a call, at most */
+#define COMPACT_BYTES                 4096 /* unused, at least, to be worth it */
+#define COMPACT_CREDIT_BYTES_PER_TICK 512
+#define COMPACT_CREDIT_BYTES_MAX      (16u << 20)
 
 /* ---- marks ---- */
 
@@ -42,13 +44,22 @@ static uint64_t bytes_over(const mr_state *state, bool with_spare)
     return over;
 }
 
+static uint64_t used_bytes(const mr_state *state)
+{
+    return atomic_load_explicit(&state->source.used_bytes, memory_order_relaxed);
+}
+
 static void note_growth(mr_state *state)
 {
-    uint64_t used = state->source.budget != NULL ? mr_budget_used(state->source.budget) : 0;
+    uint64_t used = used_bytes(state);
     uint64_t growth = used > state->used_bytes_left ? used - state->used_bytes_left : 0;
     uint64_t faded = state->growth_bytes_max - state->growth_bytes_max / 64;
-    if (state->used_bytes_left > 0)
-        state->growth_bytes_max = MR_MAX(growth, faded);
+    if (state->used_bytes_left == 0)
+        return;
+    state->growth_bytes_max = MR_MAX(growth, faded);
+    state->compact_credit_bytes =
+        MR_MIN(state->compact_credit_bytes + growth + COMPACT_CREDIT_BYTES_PER_TICK,
+               COMPACT_CREDIT_BYTES_MAX);
 }
 
 bool mr_state_is_short(const mr_state *state)
@@ -228,21 +239,31 @@ static mr_status evict_batch(mr_state *state, uint64_t *visits_left, mr_error *e
     return leave(&batch, err);
 }
 
-/* One slot at a time, when half the budget is in use: memory that grew in small pieces leaves free ones behind. */
-static mr_status compact_one(mr_state *state, mr_error *err)
+static bool is_wasteful(const mr_slot *slot)
 {
-    const mr_budget *budget = state->source.budget;
-    if (budget == NULL || budget->max_bytes == 0 || mr_budget_used(budget) < budget->max_bytes / 2)
-        return MR_OK;
-    for (uint32_t i = 0; i < COMPACT_LOOKS; i++) {
+    uint64_t free_bytes = mr_heap_free_bytes(slot->heap);
+    return free_bytes > COMPACT_BYTES && free_bytes > mr_heap_bytes(slot->heap) / 5 &&
+           slot->table->rest[slot - slot->table->slots].dead == 0;
+}
+
+/* Memory that grew in small pieces leaves free ones behind. A byte is moved for each that was added, and a
+ * few for each call: the work is that of growing, and rare where little comes in. */
+static mr_status compact_some(mr_state *state, mr_error *err)
+{
+    for (uint32_t i = 0; i < COMPACT_LOOKS && state->compact_credit_bytes > 0; i++) {
         uint32_t at = state->compact_next++ % (state->table_count * MR_SLOT_COUNT);
         mr_slot *slot = &state->tables[at / MR_SLOT_COUNT]->slots[at % MR_SLOT_COUNT];
-        uint64_t free_bytes = mr_heap_free_bytes(slot->heap);
-        if (free_bytes > COMPACT_BYTES && free_bytes > mr_heap_bytes(slot->heap) / 4 &&
-            slot->table->rest[at % MR_SLOT_COUNT].dead == 0) {
-            mr_status status = mr_slot_rebuild(slot, NULL, err);
-            return status == MR_NO_MEMORY ? MR_OK : status; /* later, then */
+        uint64_t bytes = mr_slot_bytes(slot);
+        if (!is_wasteful(slot))
+            continue;
+        if (state->compact_credit_bytes < bytes) {
+            state->compact_next--; /* its turn comes */
+            return MR_OK;
         }
+        state->compact_credit_bytes -= bytes;
+        mr_status status = mr_slot_rebuild(slot, NULL, err);
+        if (status != MR_OK)
+            return status == MR_NO_MEMORY ? MR_OK : status; /* later, then */
     }
     return MR_OK;
 }
@@ -251,7 +272,6 @@ static mr_status evict(mr_state *state, mr_error *err)
 {
     /* Twice round: at the second visit all is cold that was not touched since the call began. */
     uint64_t visits_left = (uint64_t)state->table_count * MR_SLOT_COUNT * 2;
-    note_growth(state);
     if (mr_state_is_short(state))
         while (visits_left > 0 && bytes_over(state, true) > 0)
             MR_TRY(evict_batch(state, &visits_left, err));
@@ -262,12 +282,12 @@ mr_status mr_state_evict(mr_state *state, mr_error *err)
 {
     if (state->table_count == 0)
         return MR_OK;
+    note_growth(state);
+    MR_TRY(compact_some(state, err));
     if (state->spill != NULL) {
         state->spill->kind->relax(state->spill);
         MR_TRY(evict(state, err));
     }
-    MR_TRY(compact_one(state, err));
-    state->used_bytes_left =
-        state->source.budget != NULL ? mr_budget_used(state->source.budget) : 0;
+    state->used_bytes_left = used_bytes(state);
     return MR_OK;
 }

@@ -27,7 +27,7 @@ typedef struct large_block {
 } large_block;
 
 struct mr_heap {
-    const mr_heap_source *source;
+    mr_heap_source *source;
     uint8_t *next, *end; /* of the chunk that is being carved */
     chunk *chunks;
     uint32_t chunk_count, chunk_capacity;
@@ -38,18 +38,20 @@ struct mr_heap {
     void *free[CLASS_COUNT];
 };
 
-bool mr_heap_source_take(const mr_heap_source *source, uint64_t bytes)
+bool mr_heap_source_take(mr_heap_source *source, uint64_t bytes)
 {
-    if (mr_budget_take(source->budget, bytes))
-        return true;
-    if (source->overdraft)
+    bool taken = mr_budget_take(source->budget, bytes);
+    if (!taken && source->overdraft)
         mr_budget_force(source->budget, bytes);
-    return source->overdraft;
+    if (taken || source->overdraft)
+        atomic_fetch_add_explicit(&source->used_bytes, bytes, memory_order_relaxed);
+    return taken || source->overdraft;
 }
 
-void mr_heap_source_give(const mr_heap_source *source, uint64_t bytes)
+void mr_heap_source_give(mr_heap_source *source, uint64_t bytes)
 {
     mr_budget_give(source->budget, bytes);
+    atomic_fetch_sub_explicit(&source->used_bytes, bytes, memory_order_relaxed);
 }
 
 /* ---- memory of the process ---- */
@@ -73,7 +75,7 @@ static void give(mr_heap *heap, void *memory, size_t bytes)
     mr_heap_source_give(heap->source, bytes + MALLOC_BYTES);
 }
 
-mr_heap *mr_heap_create(const mr_heap_source *source)
+mr_heap *mr_heap_create(mr_heap_source *source)
 {
     uint64_t bytes = sizeof(mr_heap) + MALLOC_BYTES;
     if (!mr_heap_source_take(source, bytes))

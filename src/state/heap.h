@@ -17,15 +17,16 @@
 typedef struct mr_heap_source {
     mr_budget *budget; /* NULL: no limit */
     bool overdraft;    /* go beyond it: somebody spills at the next chance */
+    _Atomic uint64_t used_bytes;
 } mr_heap_source;
 
-bool mr_heap_source_take(const mr_heap_source *source, uint64_t bytes);
-void mr_heap_source_give(const mr_heap_source *source, uint64_t bytes);
+bool mr_heap_source_take(mr_heap_source *source, uint64_t bytes);
+void mr_heap_source_give(mr_heap_source *source, uint64_t bytes);
 
 typedef struct mr_heap mr_heap;
 
-mr_heap *mr_heap_create(const mr_heap_source *source); /* lends the source; NULL: no memory */
-void mr_heap_destroy(mr_heap *heap);                   /* with all blocks; NULL is allowed */
+mr_heap *mr_heap_create(mr_heap_source *source); /* lends the source; NULL: no memory */
+void mr_heap_destroy(mr_heap *heap);             /* with all blocks; NULL is allowed */
 
 /* 8-byte aligned; NULL: no memory. Freed with the same size. */
 void *mr_heap_alloc(mr_heap *heap, size_t bytes) __attribute__((warn_unused_result));

@@ -137,12 +137,15 @@ mr_status mr_image_load(mr_slot *slot, const mr_image *image, mr_reader *records
         !mr_slot_reserve(slot, image->keys))
         return MR_FAIL(err, MR_NO_MEMORY, "table %s: no memory for a slot of %u keys",
                        slot->table->options.name, image->keys);
-    mr_record record;
+    mr_record record, before = {0};
     mr_status status;
     while ((status = mr_record_read(slot->table, records, &record, err)) == MR_OK) {
-        if (mr_slot_find(slot, record.word, record.key, record.key_bytes) != NULL)
-            return MR_FAIL(err, MR_CORRUPT, "table %s: an image has word %llx twice",
+        if (before.bytes != NULL &&
+            mr_record_compare(record.word, record.key, record.key_bytes, before.word, before.key,
+                              before.key_bytes) <= 0)
+            return MR_FAIL(err, MR_CORRUPT, "table %s: word %llx is out of order in an image",
                            slot->table->options.name, (unsigned long long)record.word);
+        before = record;
         MR_TRY(mr_record_insert(slot, &record, slot->table->touch, err));
     }
     if (status == MR_END && slot->count != image->keys)

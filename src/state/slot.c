@@ -162,7 +162,7 @@ static mr_entry *first_empty(const mr_slot *slot, uint64_t hash)
 
 static bool set_capacity(mr_slot *slot, uint32_t capacity)
 {
-    const mr_heap_source *source = &slot->table->state->source;
+    mr_heap_source *source = &slot->table->state->source;
     uint64_t bytes = entries_bytes(slot, capacity);
     if (!mr_heap_source_take(source, bytes))
         return false;
@@ -231,7 +231,7 @@ static bool store_key(mr_slot *slot, const void *key, size_t key_bytes, uint32_t
 
 static mr_status no_memory(const mr_slot *slot, mr_error *err)
 {
-    const mr_heap_source *source = &slot->table->state->source;
+    mr_heap_source *source = &slot->table->state->source;
     if (source->budget == NULL || source->overdraft)
         return MR_OUT_OF_MEMORY(err);
     return MR_FAIL(

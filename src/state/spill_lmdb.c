@@ -40,6 +40,7 @@ typedef struct lmdb_spill {
     MDB_txn *write; /* NULL: none */
     size_t map_bytes;
     uint64_t resident_base_bytes;
+    _Atomic uintptr_t seen_low, seen_high; /* of values read: LMDB does not tell where it maps */
     _Atomic uint64_t reads;
     uint64_t reads_relaxed;
     lmdb_reader readers[READERS_MAX];
@@ -79,6 +80,52 @@ static MDB_val key_of(mr_spill_place place, uint8_t bytes[KEY_BYTES])
     return (MDB_val){KEY_BYTES, bytes};
 }
 
+/* ---- what is resident ---- */
+
+/* Safe beside readers: pages they still look at are mapped again. */
+static void unload(lmdb_spill *in)
+{
+    uintptr_t page = 4096, low = atomic_load(&in->seen_low) & ~(page - 1);
+    uintptr_t high = (atomic_load(&in->seen_high) + page - 1) & ~(page - 1);
+    if (high > low &&
+        mr_process_memory_mapped_bytes() > in->resident_base_bytes + RESIDENT_BYTES_MAX)
+        mr_process_memory_unload((void *)low, high - low);
+}
+
+static void forget_seen(lmdb_spill *in)
+{
+    atomic_store(&in->seen_low, UINTPTR_MAX);
+    atomic_store(&in->seen_high, 0);
+}
+
+static void note_seen(lmdb_spill *in, const mr_spill_value *value)
+{
+    uintptr_t low = (uintptr_t)value->bytes, high = low + value->size;
+    uintptr_t seen = atomic_load_explicit(&in->seen_low, memory_order_relaxed);
+    while (low < seen && !atomic_compare_exchange_weak(&in->seen_low, &seen, low))
+        continue;
+    seen = atomic_load_explicit(&in->seen_high, memory_order_relaxed);
+    while (high > seen && !atomic_compare_exchange_weak(&in->seen_high, &seen, high))
+        continue;
+}
+
+static void count_read(lmdb_spill *in, const mr_spill_value *value)
+{
+    note_seen(in, value);
+    if (atomic_fetch_add_explicit(&in->reads, 1, memory_order_relaxed) % RELAX_EVERY ==
+        RELAX_EVERY - 1)
+        unload(in);
+}
+
+static void lmdb_relax(mr_spill *spill)
+{
+    lmdb_spill *in = (lmdb_spill *)spill;
+    uint64_t reads = atomic_load_explicit(&in->reads, memory_order_relaxed);
+    if (reads != in->reads_relaxed)
+        unload(in);
+    in->reads_relaxed = reads;
+}
+
 /* ---- birth and death ---- */
 
 static mr_status open_database(lmdb_spill *in, mr_error *err)
@@ -116,6 +163,7 @@ static mr_status lmdb_open(mr_fs *fs, const char *folder, mr_spill **out, mr_err
     if (in == NULL)
         return MR_OUT_OF_MEMORY(err);
     in->spill.kind = &mr_spill_lmdb;
+    forget_seen(in);
     mr_status status = open_env(in, folder, err);
     if (status != MR_OK)
         lmdb_close(&in->spill);
@@ -150,6 +198,7 @@ static mr_status grow_map(lmdb_spill *in, mr_error *err)
         return MR_OK;
     TRY_LMDB(mdb_env_set_mapsize(in->env, in->map_bytes * 2), "grow the map", err);
     in->map_bytes *= 2;
+    forget_seen(in);
     return MR_OK;
 }
 
@@ -261,10 +310,11 @@ static mr_status lmdb_get(mr_spill *spill, mr_spill_place place, mr_spill_value 
     out->lease = -1;
     if (in->write != NULL)
         return get_with(in, in->write, place, out, err);
-    atomic_fetch_add_explicit(&in->reads, 1, memory_order_relaxed);
     MR_TRY(take_reader(in, &out->lease, err));
     mr_status status = get_with(in, in->readers[out->lease].txn, place, out, err);
-    if (status != MR_OK)
+    if (status == MR_OK)
+        count_read(in, out);
+    else
         give_reader(in, out->lease);
     return status;
 }
@@ -318,7 +368,6 @@ static mr_status lmdb_scan_next(mr_spill_scan *scan, uint64_t *out_word, mr_spil
     MDB_val key = {KEY_BYTES, scan->key}, value;
     int code = mdb_cursor_get(scan->cursor, &key, &value, scan->started ? MDB_NEXT : MDB_SET_RANGE);
     scan->started = true;
-    atomic_fetch_add_explicit(&scan->in->reads, 1, memory_order_relaxed);
     if (code == MDB_NOTFOUND)
         return MR_END;
     TRY_LMDB(code, "scan", err);
@@ -329,23 +378,8 @@ static mr_status lmdb_scan_next(mr_spill_scan *scan, uint64_t *out_word, mr_spil
     for (unsigned i = 4; i < KEY_BYTES; i++)
         *out_word = *out_word << 8 | raw[i];
     *out = (mr_spill_value){value.mv_data, value.mv_size, -1};
+    count_read(scan->in, out);
     return MR_OK;
-}
-
-/* ---- upkeep ---- */
-
-static void lmdb_relax(mr_spill *spill)
-{
-    lmdb_spill *in = (lmdb_spill *)spill;
-    uint64_t reads = atomic_load_explicit(&in->reads, memory_order_relaxed);
-    if (reads - in->reads_relaxed < RELAX_EVERY)
-        return;
-    in->reads_relaxed = reads;
-    if (mr_process_memory_mapped_bytes() < in->resident_base_bytes + RESIDENT_BYTES_MAX)
-        return;
-    MDB_envinfo info;
-    if (mdb_env_info(in->env, &info) == 0 && info.me_mapaddr != NULL)
-        mr_process_memory_unload(info.me_mapaddr, in->map_bytes);
 }
 
 static void lmdb_stats(mr_spill *spill, mr_spill_stats *out)

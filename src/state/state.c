@@ -14,7 +14,8 @@ mr_status mr_state_open(const mr_state_options *options, mr_state **out, mr_erro
         return MR_OUT_OF_MEMORY(err);
     mr_status status = MR_OK;
     state->fs = options->fs;
-    state->source = (mr_heap_source){options->budget, options->spill_folder != NULL};
+    state->source.budget = options->budget;
+    state->source.overdraft = options->spill_folder != NULL;
     state->workers = MR_MAX(options->workers, 1);
     state->background = options->background;
     state->tick = 1;
@@ -172,7 +173,7 @@ void mr_table_stats_get(const mr_table *table, mr_table_stats *out)
 /* What a value takes beside its entry: that of a copy in a heap of its own. */
 static uint64_t value_heap_bytes(mr_slot *slot, const mr_entry *entry)
 {
-    static const mr_heap_source unlimited = {NULL, true};
+    mr_heap_source unlimited = {.overdraft = true};
     mr_slot own = {
         .entry_bytes = slot->entry_bytes, .table = slot->table, .heap = mr_heap_create(&unlimited)};
     mr_bytes bytes = {0};

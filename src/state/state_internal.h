@@ -69,8 +69,9 @@ struct mr_state {
     mr_bytes scratch;
     uint32_t hand_table, hand_slot; /* of evict.c */
     uint32_t compact_next;
-    uint64_t used_bytes_left;  /* of the budget, when the last upkeep was done */
-    uint64_t growth_bytes_max; /* most that was added between two of them, fading */
+    uint64_t compact_credit_bytes; /* that may be moved */
+    uint64_t used_bytes_left;      /* when the last upkeep was done */
+    uint64_t growth_bytes_max;     /* most that was added between two of them, fading */
     mr_checkpoints *checkpoints;
 };
 
