@@ -104,8 +104,7 @@ static mr_status begin_next(mr_partition *partition, mr_error *err)
     return MR_OK;
 }
 
-/* append_lock held, so nothing is written meanwhile. */
-static mr_status roll(mr_partition *partition, mr_error *err)
+mr_status mr_partition_roll(mr_partition *partition, mr_error *err)
 {
     mr_mutex_lock(&partition->lock);
     mr_partition_begin_sync(partition);
@@ -176,7 +175,7 @@ static mr_status write_block(mr_partition *partition, const mr_topic_options *op
     mr_log *log = partition->topic->log;
     header->append_us = log->clock->wall_us(log->clock);
     if (wants_roll(partition, options, block->size, header->append_us))
-        MR_TRY(roll(partition, err));
+        MR_TRY(mr_partition_roll(partition, err));
     MR_TRY(reserve_memory(partition, err));
     mr_mutex_lock(&partition->lock);
     header->durable_offset = partition->view.durable_offset;

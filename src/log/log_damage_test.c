@@ -380,6 +380,31 @@ TEST(log_damage, retention_by_age_asks_before_it_takes)
     drop_bed(&bed);
 }
 
+TEST(log_damage, retention_by_age_empties_an_idle_topic)
+{
+    test_bed bed = {0};
+    bed.options.retention_age_ms = 60000;
+    make_bed(&bed, 1 << 20, 5);
+    mr_error err = {0};
+    uint64_t freed;
+    assert_ok(mr_topic_retain(bed.topic, NULL, NULL, &freed, &err), &err);
+    assert_int_equal(freed, 0);
+    mr_clock_sim_advance(&bed.clock, INT64_C(100000000000));
+    assert_ok(mr_topic_retain(bed.topic, NULL, NULL, &freed, &err), &err);
+    assert_true(freed > 0);
+    mr_partition_stat stat;
+    assert_ok(mr_topic_stat(bed.topic, 0, &stat, &err), &err);
+    assert_int_equal(stat.first_offset, 50);
+    assert_int_equal(stat.end_offset, 50);
+    assert_ok(mr_topic_retain(bed.topic, NULL, NULL, &freed, &err), &err);
+    assert_int_equal(freed, 0);
+    close_bed(&bed);
+    open_bed(&bed);
+    fill(&bed, 1); /* offsets go on */
+    assert_int_equal(first_offset(&bed), 50);
+    drop_bed(&bed);
+}
+
 TEST(log_damage, retention_by_size_keeps_what_was_asked_for)
 {
     test_bed bed = {0};

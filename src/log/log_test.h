@@ -27,8 +27,6 @@ typedef struct log_model {
 } log_model;
 
 void log_model_add(log_model *model, mr_batch *batch); /* retains it */
-/* Drops what lies at or behind `end_offset`, which is the end of an entry. */
-void log_model_cut(log_model *model, uint64_t end_offset);
 void log_model_deinit(log_model *model);
 /* Rows [offset, offset + rows of batch) of the model, adapted to the batch's schema, equal the batch. */
 bool log_model_matches(const log_model *model, uint64_t offset, const mr_batch *batch);

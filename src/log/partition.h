@@ -95,6 +95,8 @@ void mr_partition_place(const mr_partition *partition, uint64_t offset, mr_error
 mr_status mr_partition_append(mr_partition *partition, const mr_append *what, mr_appended *out,
                               mr_error *err);
 
+/* Seals the active segment and begins the next; append_lock held, and the segment holds records. */
+mr_status mr_partition_roll(mr_partition *partition, mr_error *err);
 /* Writes a segment's index file beside it; failures are passed over: it is a cache. */
 void mr_partition_write_side_file(mr_partition *partition, uint64_t base_offset,
                                   const mr_bytes *bytes);

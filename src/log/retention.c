@@ -103,6 +103,22 @@ static mr_status remove_oldest(mr_partition *partition, uint64_t base_offset, mr
     return status;
 }
 
+/* A topic that nobody appends to grows old in its active segment: it is sealed, so that it can go. */
+static mr_status seal_if_old(mr_partition *partition, const mr_topic_options *options,
+                             int64_t now_us, mr_error *err)
+{
+    if (options->retention_age_ms == 0)
+        return MR_OK;
+    mr_mutex_lock(&partition->append_lock);
+    bool holds_records = partition->end_offset > partition->index_base;
+    int64_t age_us = now_us - partition->index.append_last_us;
+    mr_status status = MR_OK;
+    if (holds_records && age_us > (int64_t)(options->retention_age_ms * 1000))
+        status = mr_partition_roll(partition, err);
+    mr_mutex_unlock(&partition->append_lock);
+    return status;
+}
+
 static mr_status retain_partition(mr_partition *partition, mr_retention_fn may_take, void *context,
                                   uint64_t *freed, mr_error *err)
 {
@@ -110,6 +126,7 @@ static mr_status retain_partition(mr_partition *partition, mr_retention_fn may_t
     mr_topic_options options = mr_topic_get_options(topic);
     int64_t now_us = topic->log->clock->wall_us(topic->log->clock);
     MR_TRY(mr_partition_take_over(partition, NULL, NULL, err));
+    MR_TRY(seal_if_old(partition, &options, now_us, err));
     for (;;) {
         oldest_segment oldest;
         MR_TRY(look_at_oldest(partition, &oldest, err));
