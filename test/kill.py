@@ -18,7 +18,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROGRAM = os.path.join(ROOT, "build", "release", "millrace")
 KILLS = int(os.environ.get("MILLRACE_KILLS", "25"))
 SEED = int(os.environ.get("MILLRACE_SEED", "20180401"))
-ROWS = 120_000
+ROWS = 300_000
+DEAD_LETTERS, INTERRUPTED = 1, 12  # exit codes: done, but some records were rejected; stopped by a signal
 SCHEMA = "tx: int64, at: timestamp, customer: int64, terminal: int64, amount: float64, fraud: int64"
 PIPELINE = """
 pipeline: killed
@@ -62,7 +63,7 @@ def produce_words(payments):
 
 def run_quiet(home, *words):
     done = subprocess.run(command(home, *words), capture_output=True, check=False)
-    if done.returncode != 0:
+    if done.returncode not in (0, DEAD_LETTERS):
         raise RuntimeError(f"millrace {' '.join(words)}: exit {done.returncode}: {done.stderr.decode()[-500:]}")
 
 
@@ -81,14 +82,16 @@ def one_round(home, pipeline, payments, chance, expected):
     """Starts both, kills one or both after a moment; what is left is asked to stop cleanly."""
     producer = start(home, *produce_words(payments))
     runner = start(home, "run", pipeline, "--quiet", "--checkpoint-interval", "50ms")
-    time.sleep(chance.uniform(0.01, 0.35))
+    time.sleep(chance.uniform(0.005, 0.16))
     victims = chance.choice(["producer", "runner", "both"])
     for name, process in (("producer", producer), ("runner", runner)):
         kill = victims in (name, "both")
         code, text = stop(process, signal.SIGKILL if kill else signal.SIGTERM)
-        if not kill and code not in (0, 12, 143, -signal.SIGTERM):
+        if not kill and code not in (0, DEAD_LETTERS, INTERRUPTED):
             return f"{name} ended with {code}: {text[-400:]}"
     seen = consume(home, "decisions")
+    if os.environ.get("MILLRACE_VERBOSE"):
+        print(f"killed {victims}: {len(seen)} of {len(expected)} bytes of decisions")
     if not expected.startswith(seen):
         return f"{len(seen)} bytes of decisions are no beginning of the {len(expected)} expected"
     return None
