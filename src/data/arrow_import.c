@@ -293,7 +293,8 @@ static mr_status import_vector(const import *in)
         in->array->n_children == 1 && in->array->children != NULL ? in->array->children[0] : NULL;
     size_t width = in->field->type.width;
     if (items == NULL || items->n_buffers != 2 || items->buffers == NULL || items->length < 0 ||
-        items->offset < 0 || (uint64_t)items->length < (in->first + in->rows) * width)
+        items->offset < 0 || items->offset > OFFSET_MAX ||
+        (uint64_t)items->length < (in->first + in->rows) * width)
         return WRONG(in, "its items are fewer than %zu rows of %zu", in->first + in->rows, width);
     if (items->buffers[0] != NULL && items->null_count != 0 && !items_are_there(in, items))
         return WRONG(in, "its items have NULLs");

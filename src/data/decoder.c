@@ -303,6 +303,7 @@ static void drop_window(mr_decoder *decoder)
     memset(decoder->window, 0, MR_WINDOW_PAD);
     decoder->scan = (mr_record_scan){0};
     decoder->oversize = false;
+    decoder->line_start = 0;
     decoder->finished = false;
 }
 
@@ -350,6 +351,8 @@ static void place_of(const mr_decoder *decoder, const uint8_t *start, uint64_t s
     const uint8_t *lf = memrchr(start, '\n', (size_t)(at - start));
     *out_line = start_line + count_lines(start, at);
     *out_column = (uint64_t)(at - (lf != NULL ? lf + 1 : start)) + 1;
+    if (lf == NULL && start == decoder->window + decoder->start)
+        *out_column += decoder->line_start;
     if (*out_line == 1) /* columns are bytes, and the mark's were some */
         *out_column += decoder->mark_bytes;
 }
@@ -435,6 +438,9 @@ static mr_status take_piece(mr_decoder *decoder, const mr_record *record, mr_err
     if (!nothing_left)
         MR_TRY(add_reject(decoder, record, continued, err));
     mr_record_scan scan = decoder->scan;
+    const uint8_t *lf = memrchr(record->start, '\n', (size_t)(record->end - record->start));
+    decoder->line_start = lf != NULL ? (size_t)(record->end - lf) - 1
+                                     : decoder->line_start + (size_t)(record->end - record->start);
     mr_decoder_pass(decoder, record);
     decoder->scan = scan;
     decoder->scan.at = 0;
@@ -466,6 +472,7 @@ static mr_status next_record(mr_decoder *decoder, bool *out_wait, mr_error *err)
     MR_TRY(take_piece(decoder, &record, err));
     decoder->scan = (mr_record_scan){0};
     decoder->oversize = false;
+    decoder->line_start = 0;
     return MR_OK;
 }
 
@@ -544,6 +551,7 @@ typedef struct snapshot {
     uint64_t line;
     mr_decoder_counts counts;
     mr_record_scan scan;
+    size_t line_start;
     bool oversize;
 } snapshot;
 
@@ -553,14 +561,15 @@ static void restore(mr_decoder *decoder, const snapshot *before)
     decoder->line = before->line;
     decoder->counts = before->counts;
     decoder->scan = before->scan;
+    decoder->line_start = before->line_start;
     decoder->oversize = before->oversize;
     forget_batch(decoder);
 }
 
 static mr_status fill_and_make(mr_decoder *decoder, mr_batch **out, mr_error *err)
 {
-    snapshot before = {decoder->start, decoder->line, decoder->counts, decoder->scan,
-                       decoder->oversize};
+    snapshot before = {decoder->start, decoder->line,       decoder->counts,
+                       decoder->scan,  decoder->line_start, decoder->oversize};
     mr_status status = fill(decoder, err);
     if (status == MR_OK && decoder->row_count > 0)
         status = make_batch(decoder, out, err);

@@ -42,6 +42,7 @@ static fuzz_result fuzz_decode(const mr_decoder_options *options, const uint8_t 
                                size_t piece)
 {
     fuzz_result out = {.status = MR_OK};
+    text = text != NULL ? text : (const uint8_t *)"";
     mr_encoder_options encode = {.format = options->format, .delimiter = options->delimiter};
     mr_decoder *decoder;
     if (mr_decoder_open(options, &decoder, NULL) != MR_OK)

@@ -123,7 +123,9 @@ struct mr_decoder {
     bool finished;
     bool begun;        /* the byte order mark was looked for */
     size_t mark_bytes; /* of the byte order mark: 0 or 3 */
-    bool oversize;     /* in the middle of a record that is too long */
+    size_t
+        line_start; /* bytes of the line at `start` that stand before it: pieces went to the rejects */
+    bool oversize; /* in the middle of a record that is too long */
     mr_record_scan scan;
 
     uint32_t row_count;

@@ -70,7 +70,10 @@ static bool wrong_number(const value *v, mr_number_result result, size_t used)
     if (used >= v->size)
         return wrong(v, ": it breaks off");
     char shown[32];
-    mr_utf8_quote((const uint8_t *)v->text + used, v->size - used, 1, shown, sizeof shown);
+    const uint8_t *at = (const uint8_t *)v->text + used;
+    uint32_t code;
+    size_t step = mr_utf8_decode(at, v->size - used, &code);
+    mr_utf8_quote(at, MR_MAX(step, 1), 4, shown, sizeof shown);
     return mr_mistake_value(v->decoder, v->at, v->field, v->text, v->size, ": %s at byte %zu",
                             shown, used + 1);
 }
