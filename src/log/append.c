@@ -42,10 +42,8 @@ static mr_status seal(mr_partition *partition, mr_error *err)
     mr_file *file = partition->active->file;
     mr_error reason = {0};
     mr_mutex_unlock(&partition->lock);
-    mr_status status = MR_OK;
-    if (partition->reserved_position > partition->end_position)
-        status =
-            mr_file_truncate(file, partition->end_position, &reason); /* gives spare space back */
+    /* Gives spare space back, and cuts what a failed write may have left behind the last block. */
+    mr_status status = mr_file_truncate(file, partition->end_position, &reason);
     if (status == MR_OK)
         status = mr_file_sync(file, &reason);
     mr_mutex_lock(&partition->lock);
