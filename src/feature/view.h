@@ -118,6 +118,7 @@ typedef enum mr_view_act {
     MR_VIEW_UPDATE = 1,
     MR_VIEW_QUERY = 2,
     MR_VIEW_BOTH = 3, /* updates with `row`, then asks as that record */
+    MR_VIEW_FORGET = 4, /* with QUERY: the key's state is removed after the answer */
 } mr_view_act;
 
 /* The i-th step stands at position first_position + i, or at position when positions are given. */
@@ -138,6 +139,7 @@ typedef struct mr_view_rows {
 
 typedef struct mr_view_input {
     uint64_t first_position;
+    const uint64_t *positions; /* NULL, or one per step, ascending; then first_position is not used */
     const mr_view_step *steps; /* NULL: every update row is BOTH, in order, output row = row */
     size_t step_count;         /* steps NULL: taken from updates.count */
     mr_view_rows updates;

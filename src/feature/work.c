@@ -59,6 +59,7 @@ struct mr_view_work {
     work_output *outputs;
     work_side updates, queries;
     uint64_t first_position;
+    const uint64_t *positions; /* of steps; NULL: counted from first_position */
     const mr_view_step *steps;
     size_t step_count, output_rows;
     int64_t *now; /* ttl: stream time as of each step */
@@ -252,6 +253,7 @@ mr_status mr_view_begin(mr_view_work *work, const mr_view_input *input, mr_error
     MR_TRY(begin_side(&work->updates, &input->updates, err));
     MR_TRY(begin_side(&work->queries, &input->queries, err));
     work->first_position = input->first_position;
+    work->positions = input->positions;
     work->steps = input->steps;
     work->step_count = input->steps != NULL ? input->step_count : input->updates.count;
     work->output_rows = input->output_rows;
@@ -474,7 +476,8 @@ static mr_status take_step(mr_view_work *work, work_thread *thread, size_t index
     mr_view_step step = step_at(work, index);
     const work_key *at = step_key(work, &step);
     mr_slot *slot = &mr_table_slots(work->view->table)[mr_key_slot(at->hash)];
-    if (work->first_position + index < slot->skip_until)
+    uint64_t position = work->positions != NULL ? work->positions[index] : work->first_position + index;
+    if (position < slot->skip_until)
         return MR_OK;
     bool updates = (step.act & MR_VIEW_UPDATE) != 0, asks = (step.act & MR_VIEW_QUERY) != 0;
     feature_key key = {&work->view->plan, slot, NULL, &thread->stats};
@@ -497,6 +500,8 @@ static mr_status take_step(mr_view_work *work, work_thread *thread, size_t index
         MR_TRY(answer(work, thread, &key, step.output, time_us, self));
     }
     thread->stats.queries += asks;
+    if ((step.act & MR_VIEW_FORGET) != 0 && key.value != NULL)
+        mr_slot_remove(slot, key.value);
     return updates ? ring_evict(&key, &thread->error) : MR_OK;
 }
 
