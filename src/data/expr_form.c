@@ -37,7 +37,7 @@ static mr_status compare(mr_typer *t, const mr_tree *tree, const char *symbol, m
 mr_status mr_typer_between(mr_typer *t, const mr_tree *tree, mr_typed *out)
 {
     mr_typed *args;
-    uint32_t low, high;
+    uint32_t low = 0, high = 0;
     MR_TRY(mr_typer_args(t, tree, &args));
     MR_TRY(compare(t, tree, ">=", args[0], args[1], &low));
     MR_TRY(compare(t, tree, "<=", args[0], args[2], &high));
@@ -145,7 +145,7 @@ static mr_status compare_others(mr_typer *t, const mr_tree *tree, const in_list 
 {
     bool have = list->constant_count > 0;
     for (size_t i = 0; i < list->other_count; i++, have = true) {
-        uint32_t equal;
+        uint32_t equal = 0;
         mr_typed left = {list->value, list->common}, right = {list->others[i], list->common};
         MR_TRY(compare(t, tree, "=", left, right, &equal));
         if (have)
@@ -160,6 +160,7 @@ mr_status mr_typer_in(mr_typer *t, const mr_tree *tree, mr_typed *out)
 {
     mr_typed *args;
     in_list list = {0};
+    out->node = 0;
     MR_TRY(mr_typer_args(t, tree, &args));
     MR_TRY(find_common_type(t, tree, args, &list.common));
     MR_TRY(mr_typer_coerce(t, args[0], mr_rep_of(list.common.id), &list.value));

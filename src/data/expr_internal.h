@@ -302,37 +302,27 @@ bool mr_cast_find(mr_type_id from, mr_type_id to, mr_kernel *out_kernel, mr_null
 
 /* ---- kernels ---- */
 
-#define MR_EXPR_KERNELS(X)                                                                         \
-    X(load_bits)                                                                                   \
-    X(load_int32)                                                                                  \
-    X(load_int64)                                                                                  \
-    X(load_float32)                                                                                \
-    X(load_float64)                                                                                \
-    X(load_text)                                                                                   \
-    X(load_validity)                                                                               \
-    X(add_int)                                                                                     \
-    X(sub_int)                                                                                     \
-    X(mul_int) X(div_int) X(mod_int) X(neg_int) X(abs_int) X(sign_int) X(add_float) X(             \
-        sub_float) X(mul_float) X(div_float) X(mod_float) X(neg_float) X(abs_float) X(sign_float)  \
-        X(floor_float) X(ceil_float) X(round_float) X(trunc_float) X(round_float_digits) X(        \
-            sqrt_float) X(ln_float) X(exp_float) X(pow_float) X(eq_int) X(lt_int) X(le_int)        \
-            X(eq_float) X(lt_float) X(le_float) X(eq_text) X(lt_text) X(le_text) X(eq_bits) X(     \
-                lt_bits) X(le_bits) X(int_to_float) X(int_to_float32) X(int_to_int32)              \
-                X(float_to_int32) X(float_to_int64) X(float_to_float32) X(bits_to_int) X(          \
-                    bits_to_float) X(int_to_bits) X(bits_to_text) X(int_to_text) X(float_to_text)  \
-                    X(float32_to_text) X(timestamp_to_text) X(text_to_bits) X(text_to_int32) X(    \
-                        text_to_int64) X(text_to_float32) X(text_to_float64) X(text_to_timestamp)  \
-                        X(bytes_to_text) X(and_bits) X(or_bits) X(not_bits) X(is_null)             \
-                            X(case_bits) X(case_8) X(case_text) X(coalesce_bits) X(coalesce_8)     \
-                                X(coalesce_text) X(least_bits) X(least_int) X(least_float) X(      \
-                                    least_text) X(greatest_bits) X(greatest_int) X(greatest_float) \
-                                    X(greatest_text) X(in_int) X(in_float) X(in_text) X(hash_bits) \
-                                        X(hash_int) X(hash_float) X(hash_text) X(hash_combine)     \
-                                            X(bucket_hash) X(lower) X(upper) X(length_text)        \
-                                                X(length_bytes) X(substr_from) X(substr_text)      \
-                                                    X(concat) X(starts_with) X(matches) X(hour)    \
-                                                        X(minute) X(second) X(weekday) X(day)      \
-                                                            X(month) X(year) X(date_trunc)
+/* clang-format off */
+#define MR_EXPR_KERNELS(X) \
+    X(load_bits) X(load_int32) X(load_int64) X(load_float32) X(load_float64) X(load_text) \
+    X(load_validity) X(add_int) X(sub_int) X(mul_int) X(div_int) X(mod_int) X(neg_int) \
+    X(abs_int) X(sign_int) X(add_float) X(sub_float) X(mul_float) X(div_float) X(mod_float) \
+    X(neg_float) X(abs_float) X(sign_float) X(floor_float) X(ceil_float) X(round_float) \
+    X(trunc_float) X(round_float_digits) X(sqrt_float) X(ln_float) X(exp_float) X(pow_float) \
+    X(eq_int) X(lt_int) X(le_int) X(eq_float) X(lt_float) X(le_float) X(eq_text) X(lt_text) \
+    X(le_text) X(eq_bits) X(lt_bits) X(le_bits) X(int_to_float) X(int_to_float32) \
+    X(int_to_int32) X(float_to_int32) X(float_to_int64) X(float_to_float32) X(bits_to_int) \
+    X(bits_to_float) X(int_to_bits) X(bits_to_text) X(int_to_text) X(float_to_text) \
+    X(float32_to_text) X(timestamp_to_text) X(text_to_bits) X(text_to_int32) X(text_to_int64) \
+    X(text_to_float32) X(text_to_float64) X(text_to_timestamp) X(bytes_to_text) X(and_bits) \
+    X(or_bits) X(not_bits) X(is_null) X(case_bits) X(case_8) X(case_text) X(coalesce_bits) \
+    X(coalesce_8) X(coalesce_text) X(least_bits) X(least_int) X(least_float) X(least_text) \
+    X(greatest_bits) X(greatest_int) X(greatest_float) X(greatest_text) X(in_int) X(in_float) \
+    X(in_text) X(hash_bits) X(hash_int) X(hash_float) X(hash_text) X(hash_combine) \
+    X(bucket_hash) X(lower) X(upper) X(length_text) X(length_bytes) X(substr_from) \
+    X(substr_text) X(concat) X(starts_with) X(matches) X(hour) X(minute) X(second) X(weekday) \
+    X(day) X(month) X(year) X(date_trunc)
+/* clang-format on */
 
 #define X(name) void mr_kernel_##name(mr_frame *frame, const mr_step *step);
 MR_EXPR_KERNELS(X)

@@ -83,6 +83,7 @@ typedef struct tree_list {
 
 static mr_status push(parser *p, tree_list *list, mr_tree *tree, mr_error *err)
 {
+    MR_ASSERT(tree != NULL);
     if (list->count == list->capacity) {
         size_t capacity = list->capacity > 0 ? list->capacity * 2 : 4;
         mr_tree **items = mr_arena_alloc(p->arena, capacity * sizeof(mr_tree *));
@@ -144,7 +145,7 @@ static mr_status new_call(parser *p, const mr_token *at, const char *name, mr_tr
                           mr_tree **out, mr_error *err)
 {
     tree_list list = {0};
-    mr_tree *tree;
+    mr_tree *tree = NULL;
     MR_TRY(new_tree(p, MR_TREE_CALL, at, &tree, err));
     tree->text = name;
     tree->bytes = strlen(name);
@@ -164,6 +165,7 @@ static mr_status parse_sum(parser *p, mr_tree **out, mr_error *err);
 static mr_status parse_nested(parser *p, mr_status (*parse)(parser *, mr_tree **, mr_error *),
                               mr_tree **out, mr_error *err)
 {
+    *out = NULL;
     if (p->nesting == MR_EXPR_NESTING_MAX)
         return mr_expr_fail(&p->lexer.place, p->token.line, p->token.column, err,
                             "the expression nests deeper than %d levels here", MR_EXPR_NESTING_MAX);
@@ -176,7 +178,7 @@ static mr_status parse_nested(parser *p, mr_status (*parse)(parser *, mr_tree **
 static mr_status parse_list(parser *p, tree_list *list, mr_error *err)
 {
     for (;;) {
-        mr_tree *item;
+        mr_tree *item = NULL;
         MR_TRY(parse_nested(p, parse_or, &item, err));
         MR_TRY(push(p, list, item, err));
         if (!at_symbol(p, ","))
@@ -238,7 +240,7 @@ static mr_status parse_timestamp(parser *p, const mr_token *at, mr_tree **out, m
 static mr_status parse_case(parser *p, const mr_token *at, mr_tree **out, mr_error *err)
 {
     tree_list list = {0};
-    mr_tree *item;
+    mr_tree *item = NULL;
     MR_TRY(new_tree(p, MR_TREE_CASE, at, out, err));
     (*out)->has_operand = !at_word(p, "when");
     if ((*out)->has_operand) {
@@ -282,7 +284,7 @@ static mr_status parse_type(parser *p, mr_type *out, mr_error *err)
 static mr_status parse_cast(parser *p, const mr_token *at, mr_tree **out, mr_error *err)
 {
     tree_list list = {0};
-    mr_tree *value;
+    mr_tree *value = NULL;
     MR_TRY(new_tree(p, MR_TREE_CAST, at, out, err));
     MR_TRY(expect_symbol(p, "(", "'('", err));
     MR_TRY(parse_nested(p, parse_or, &value, err));
@@ -366,7 +368,7 @@ static mr_status parse_postfix(parser *p, mr_tree **out, mr_error *err)
     MR_TRY(parse_primary(p, out, err));
     while (at_symbol(p, "::")) {
         tree_list list = {0};
-        mr_tree *cast;
+        mr_tree *cast = NULL;
         MR_TRY(new_tree(p, MR_TREE_CAST, &p->token, &cast, err));
         MR_TRY(advance(p, err));
         MR_TRY(parse_type(p, &cast->type, err));
@@ -395,8 +397,9 @@ static mr_status parse_unary(parser *p, mr_tree **out, mr_error *err)
             return advance(p, err);
         }
     }
-    mr_tree *value;
+    mr_tree *value = NULL;
     MR_TRY(parse_nested(p, parse_unary, &value, err));
+    MR_ASSERT(value != NULL);
     *out = value;
     if (minus && value->kind == MR_TREE_INT && value->integer != INT64_MIN) {
         value->integer = -value->integer; /* one spelling for a number: -(5) is -5 */
@@ -418,7 +421,7 @@ static mr_status parse_chain(parser *p, const char *const *symbols,
         if (*symbol == NULL)
             return MR_OK;
         mr_token at = p->token;
-        mr_tree *right;
+        mr_tree *right = NULL;
         MR_TRY(advance(p, err));
         MR_TRY(below(p, &right, err));
         MR_TRY(new_call(p, &at, *symbol, *out, right, out, err));
@@ -455,7 +458,7 @@ static mr_status parse_range(parser *p, const mr_token *at, bool negated, mr_tre
                              mr_error *err)
 {
     tree_list list = {0};
-    mr_tree *item;
+    mr_tree *item = NULL;
     bool is_in = at_word(p, "in");
     MR_TRY(push(p, &list, *out, err));
     MR_TRY(new_tree(p, is_in ? MR_TREE_IN : MR_TREE_BETWEEN, at, out, err));
@@ -490,7 +493,7 @@ static mr_status parse_comparison(parser *p, mr_tree **out, mr_error *err)
     if (negated)
         return fail_expected(p, err, "in or between");
     for (size_t i = 0; i < MR_COUNT_OF(symbols); i++) {
-        mr_tree *right;
+        mr_tree *right = NULL;
         if (!at_symbol(p, symbols[i]))
             continue;
         MR_TRY(advance(p, err));
@@ -505,7 +508,7 @@ static mr_status parse_not(parser *p, mr_tree **out, mr_error *err)
     mr_token at = p->token;
     if (!at_word(p, "not"))
         return parse_comparison(p, out, err);
-    mr_tree *value;
+    mr_tree *value = NULL;
     MR_TRY(advance(p, err));
     MR_TRY(parse_nested(p, parse_not, &value, err));
     return new_call(p, &at, "not", value, NULL, out, err);

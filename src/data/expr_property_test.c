@@ -176,7 +176,7 @@ MEANING(
 
 static int order_any(const val *a, const val *b)
 {
-    if (a->s != NULL || b->s != NULL)
+    if (a->s != NULL && b->s != NULL)
         return order_s(a, b);
     if (a->i != b->i)
         return a->i < b->i ? -1 : 1;
@@ -654,7 +654,8 @@ static val evaluate(const node *n, const mr_column *columns, size_t row)
     }
     if (letter_of(n->type) == 'f' && !isfinite(r.f))
         r.null = true;
-    return r.null ? (val){.null = true} : r;
+    static const val nothing = {.null = true};
+    return r.null ? nothing : r;
 }
 
 /* ---- random batches ---- */

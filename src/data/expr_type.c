@@ -166,7 +166,7 @@ mr_status mr_expr_type_tree(mr_expr *expr, const mr_schema *schema, const mr_exp
                             mr_nodes *nodes, uint32_t *out_root, mr_error *err)
 {
     mr_typer t = {expr, schema, origin, nodes, err};
-    mr_typed root;
+    mr_typed root = {0};
     MR_TRY(mr_typer_tree(&t, expr->tree, &root));
     if (root.type.id == MR_TYPE_NULL)
         return MR_FAIL_AT(&t, expr->tree,
