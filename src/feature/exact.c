@@ -80,7 +80,7 @@ static double power_of_two(int exponent)
     return value;
 }
 
-/* One division: 53 bits over 53 bits, or 55 bits and a sticky one out of 128 over 32. */
+/* One division: 53 bits over 53 bits, or 62 bits and a sticky one out of 128 over 32. */
 double mr_exact_mean(mr_int128 sum, int exponent, uint64_t count)
 {
     bool negative = sum < 0;
@@ -95,18 +95,16 @@ double mr_exact_mean(mr_int128 sum, int exponent, uint64_t count)
         double mean = (double)(int64_t)u / (double)(int64_t)count * power_of_two(exponent);
         return negative ? -mean : mean;
     }
-    int want = 56 + 64 - __builtin_clzll(count), have = mr_exact_bits((mr_int128)u);
-    int shift = have - want;
-    bool sticky = false;
-    if (shift > 0) {
-        sticky = (u & (((mr_uint128)1 << shift) - 1)) != 0;
-        u >>= shift;
-    } else {
-        u <<= -shift;
-    }
-    uint64_t quotient = (uint64_t)(u / count); /* 56 or 57 bits */
-    sticky = sticky || (mr_uint128)quotient * count != u;
-    double mean = (double)(int64_t)(quotient | sticky) * power_of_two(exponent + shift);
+    /* The upper 64 bits of the sum, shifted up so that the quotient has 63 or 64 bits: one machine division. */
+    uint64_t high = (uint64_t)(u >> 64), low = (uint64_t)u;
+    int lead = high != 0 ? __builtin_clzll(high) : 64 + __builtin_clzll(low);
+    mr_uint128 lifted = u << lead;
+    int up = 63 - __builtin_clzll(count);
+    mr_uint128 dividend = (mr_uint128)(uint64_t)(lifted >> 64) << up;
+    uint64_t quotient = (uint64_t)(dividend / count), rest = (uint64_t)dividend - quotient * count;
+    bool sticky = ((quotient & 1) | rest | (uint64_t)lifted) != 0;
+    double mean =
+        (double)(int64_t)(quotient >> 1 | sticky) * power_of_two(exponent + 65 - lead - up);
     return negative ? -mean : mean;
 }
 

@@ -107,6 +107,52 @@ typedef struct feature_output {
 
 #define NONE UINT32_MAX
 
+/* fast.c: what it needs of the above, close together. NULL in the plan: the view is not of that kind. */
+typedef struct fast_lane {
+    uint64_t need; /* flags that a matching element has */
+    uint32_t value, state;
+    bool is_float, sums;
+} fast_lane;
+
+typedef struct fast_cell {
+    const fast_lane *lane;
+    uint32_t count, sum; /* 0: none */
+} fast_cell;
+
+typedef struct fast_window {
+    int64_t end_us, start_us; /* before the time of the question */
+    const fast_cell *cells, *cells_end;
+    uint32_t bounds, output_first, output_end, index;
+    bool fetch_hi; /* the first of the windows with this end */
+} fast_window;
+
+typedef enum fast_does { FAST_COUNT_ALL, FAST_COUNT, FAST_MEAN } fast_does;
+
+typedef struct fast_output {
+    fast_does does;
+    uint32_t index; /* in the plan's outputs */
+    uint32_t count, sum, state;
+} fast_output;
+
+/* Where the values of an output go. */
+typedef struct fast_sink {
+    int64_t *values;
+    uint8_t *valid;
+} fast_sink;
+
+typedef struct fast_plan {
+    fast_lane *lanes;
+    fast_cell *cells;
+    fast_window *windows; /* those of the same end together */
+    uint32_t window_count;
+    uint32_t *sum_lanes; /* float lanes with sums: they have an exponent */
+    uint32_t sum_lane_count;
+    fast_output *outputs; /* counts and means, by window */
+    uint32_t output_count;
+    uint32_t *others; /* outputs that read.c answers */
+    uint32_t other_count;
+} fast_plan;
+
 typedef struct feature_plan {
     feature_input *inputs;
     uint32_t input_count, where_count;
@@ -128,6 +174,7 @@ typedef struct feature_plan {
     bool tiled, flag_word, has_base, has_trees, has_texts;
     int64_t resolution_us, lateness_us, ttl_us, reach_us; /* reach without lateness */
     uint32_t element_bytes, value_bytes, base_offset;
+    fast_plan *fast;
 } feature_plan;
 
 struct mr_view {
@@ -385,7 +432,11 @@ void text_destroy(mr_slot *slot, feature_text *text);
 void lane_admit(feature_key *key, uint32_t lane, int low, int high);
 /* A wide lane may fit again. */
 void lane_retry(feature_key *key, uint32_t lane);
-bool lane_is_wide(const feature_key *key, const feature_lane *lane);
+static inline bool lane_is_wide(const feature_key *key, const feature_lane *lane)
+{
+    return lane_state_of(key, lane)->low == LANE_WIDE;
+}
+
 /* low and high of a tile or raw element; false when it has no exponent (zero, missing, integer). */
 bool lane_range(const feature_plan *plan, const feature_lane *lane, const uint8_t *element,
                 int *low, int *high);
@@ -442,6 +493,15 @@ mr_status read_output(feature_key *key, const feature_output *output, int64_t ti
 mr_status read_prepare(feature_key *key, int64_t time_us, uint32_t self, mr_error *err);
 /* The value of an output for a key without state. */
 feature_value read_empty(const feature_output *output);
+
+/* ---- fast.c: the common case of the verbs above ---- */
+
+mr_status fast_plan_build(feature_plan *plan, mr_arena *arena, mr_error *err);
+bool fast_insert(feature_key *key, const feature_event *event, uint32_t *out_index);
+bool fast_ask(feature_key *key, int64_t time_us, uint32_t self, const fast_sink *sinks,
+              uint32_t row, mr_status *out_status, mr_error *err);
+mr_status fast_evict(feature_key *key, mr_error *err);
+void fast_prefetch(const feature_plan *plan, const uint8_t *value);
 
 /* ---- work.c ---- */
 

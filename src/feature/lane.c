@@ -7,11 +7,6 @@
 
 enum { HEADROOM = 8, RETRY_MAX = 65000 };
 
-bool lane_is_wide(const feature_key *key, const feature_lane *lane)
-{
-    return lane_state_of(key, lane)->low == LANE_WIDE;
-}
-
 bool lane_range(const feature_plan *plan, const feature_lane *lane, const uint8_t *element,
                 int *low, int *high)
 {

@@ -586,7 +586,7 @@ mr_status feature_plan_build(const mr_view_spec *spec, mr_arena *arena, feature_
     add_keeps(plan);
     lay_element(plan);
     lay_value(plan);
-    return MR_OK;
+    return fast_plan_build(plan, arena, err);
 }
 
 /* ---- the canonical text ---- */

@@ -968,3 +968,43 @@ TEST(view, agrees_with_brute_force)
             }
     }
 }
+
+/* Counts, sums and means over sliding windows: the views that fast.c takes. */
+TEST(view, fast_views_agree_with_brute_force)
+{
+    static stream records;
+    static const char *const kinds[] = {"count", "mean", "sum", "rate", "ratio"};
+    static char names[16][32];
+    mr_random_seeded random = mr_test_random(2);
+    const mr_type key = {MR_INT64, 0};
+    for (uint64_t round = 0; round < mr_test_rounds(24); round++) {
+        mr_view_aggregate aggregates[16];
+        size_t used = 1 + (size_t)mr_random_below(&random, 10);
+        random_stream(&random, (profile)mr_random_below(&random, PROFILES), round % 2 == 0,
+                      &records);
+        int64_t delay = records.step * (int64_t)mr_random_below(&random, 9);
+        for (size_t i = 0; i < used; i++) {
+            const char *name = kinds[mr_random_below(&random, MR_COUNT_OF(kinds))];
+            const combination c = {mr_aggregate_find(name, strlen(name)), MR_WINDOW_SLIDING,
+                                   mr_random_below(&random, 3) == 0, false, false};
+            (void)snprintf(names[i], sizeof names[i], "out%zu", i);
+            aggregates[i] = random_aggregate(&random, &c, records.step, 0, names[i]);
+            aggregates[i].window.delay_us = mr_random_below(&random, 3) != 0 ? delay : 0;
+            if (aggregates[i].input > IN_COUNT)
+                aggregates[i].input = (int)mr_random_below(&random, 2);
+        }
+        const mr_view_spec spec = {.name = "v",
+                                   .keys = &key,
+                                   .key_count = 1,
+                                   .inputs = inputs,
+                                   .input_count = IN_SHOP /* the first two */,
+                                   .wheres = wheres,
+                                   .where_count = WHERES,
+                                   .aggregates = aggregates,
+                                   .aggregate_count = used,
+                                   .lateness_us = mr_random_below(&random, 2) == 0
+                                                      ? MR_VIEW_LATENESS_DEFAULT
+                                                      : records.step * 5};
+        check_stream(&random, &spec, &records);
+    }
+}

@@ -57,6 +57,7 @@ struct mr_view_work {
     int workers;
     work_thread *threads;
     work_output *outputs;
+    fast_sink *sinks;
     work_side updates, queries;
     uint64_t first_position;
     const uint64_t *positions; /* of steps; NULL: counted from first_position */
@@ -83,7 +84,8 @@ mr_status mr_view_work_create(mr_view *view, int workers, mr_view_work **out, mr
     if (work->threads != NULL)
         memset(work->threads, 0, (size_t)workers * sizeof *work->threads);
     work->outputs = mr_alloc_zero(view->plan.output_count, sizeof *work->outputs);
-    bool ok = work->threads != NULL && work->outputs != NULL;
+    work->sinks = mr_alloc_zero(view->plan.output_count, sizeof *work->sinks);
+    bool ok = work->threads != NULL && work->outputs != NULL && work->sinks != NULL;
     for (int i = 0; ok && i < workers; i++) {
         work->threads[i].inputs = mr_alloc_zero(view->plan.input_count, sizeof(uint64_t));
         work->threads[i].input_texts = mr_alloc_zero(view->plan.input_count, sizeof(mr_text));
@@ -123,6 +125,7 @@ void mr_view_work_destroy(mr_view_work *work)
     }
     mr_free(work->threads);
     mr_free(work->outputs);
+    mr_free(work->sinks);
     mr_free(work->updates.keys);
     mr_free(work->queries.keys);
     mr_free(work->now);
@@ -203,6 +206,7 @@ static mr_status begin_outputs(mr_view_work *work, mr_error *err)
             MR_TRY(mr_column_alloc(plan->outputs[i].type, rows, &output->column, &output->values,
                                    err));
         }
+        work->sinks[i] = (fast_sink){output->values, output->valid};
     }
     work->rows_room = MR_MAX(work->rows_room, rows);
     return MR_OK;
@@ -310,6 +314,14 @@ static void hash_rows(mr_view_work *work, work_side *side, int worker)
     mr_bytes *bytes = &work->threads[worker].keys;
     size_t from = side->rows.count * (size_t)worker / (size_t)work->workers;
     size_t to = side->rows.count * ((size_t)worker + 1) / (size_t)work->workers;
+    if (from < to && !plan->byte_keys && columns[0].type.id == MR_INT64 &&
+        columns[0].null_count == 0) {
+        const int64_t *words = columns[0].values;
+        for (size_t row = from; row < to; row++)
+            side->keys[row] =
+                (work_key){mr_key_hash_word(words[row]), (uint64_t)words[row], 0, 0, false};
+        return;
+    }
     for (size_t row = from; row < to; row++) {
         work_key *key = &side->keys[row];
         key->null = false;
@@ -416,6 +428,8 @@ static mr_status update(mr_view_work *work, work_thread *thread, feature_key *ke
         thread->stats.out_of_order += event.time_us < newest;
         thread->stats.late += event.time_us < newest - plan->lateness_us;
     }
+    if (plan->fast != NULL && fast_insert(key, &event, out_self))
+        return MR_OK;
     return ring_insert(key, &event, out_self, &thread->error);
 }
 
@@ -434,22 +448,35 @@ static void put_value(const mr_view_work *work, work_thread *thread, uint32_t in
                         (uint16_t)(thread - work->threads)};
 }
 
-static mr_status answer(mr_view_work *work, work_thread *thread, feature_key *key, uint32_t row,
-                        int64_t time_us, uint32_t self)
+static mr_status answer_one(mr_view_work *work, work_thread *thread, feature_key *key,
+                            uint32_t index, uint32_t row, int64_t time_us, uint32_t self)
 {
-    const feature_plan *plan = key->plan;
-    MR_TRY(read_prepare(key, time_us, self, &thread->error));
-    for (uint32_t i = 0; i < plan->output_count; i++) {
-        feature_value value;
-        size_t text_from = thread->texts.size;
-        MR_TRY(read_output(key, &plan->outputs[i], time_us, self, &value, &thread->texts,
-                           &thread->error));
-        put_value(work, thread, i, row, &value, text_from);
-    }
+    feature_value value;
+    size_t text_from = thread->texts.size;
+    MR_TRY(read_output(key, &key->plan->outputs[index], time_us, self, &value, &thread->texts,
+                       &thread->error));
+    put_value(work, thread, index, row, &value, text_from);
     if (thread->texts.failed)
         return MR_OUT_OF_MEMORY(&thread->error);
     if (thread->texts.size > UINT32_MAX)
         return MR_FAIL(&thread->error, MR_FULL, "the texts of one micro-batch are over 4 GiB");
+    return MR_OK;
+}
+
+static mr_status answer(mr_view_work *work, work_thread *thread, feature_key *key, uint32_t row,
+                        int64_t time_us, uint32_t self)
+{
+    const feature_plan *plan = key->plan;
+    const fast_plan *fast = plan->fast;
+    mr_status status = MR_OK;
+    if (fast != NULL && fast_ask(key, time_us, self, work->sinks, row, &status, &thread->error)) {
+        for (uint32_t i = 0; i < fast->other_count && status == MR_OK; i++)
+            status = answer_one(work, thread, key, fast->others[i], row, time_us, self);
+        return status;
+    }
+    MR_TRY(read_prepare(key, time_us, self, &thread->error));
+    for (uint32_t i = 0; i < plan->output_count; i++)
+        MR_TRY(answer_one(work, thread, key, i, row, time_us, self));
     return MR_OK;
 }
 
@@ -500,9 +527,14 @@ static mr_status take_step(mr_view_work *work, work_thread *thread, size_t index
         MR_TRY(answer(work, thread, &key, step.output, time_us, self));
     }
     thread->stats.queries += asks;
-    if ((step.act & MR_VIEW_FORGET) != 0 && key.value != NULL)
+    if ((step.act & MR_VIEW_FORGET) != 0 && key.value != NULL) {
         mr_slot_remove(slot, key.value);
-    return updates ? ring_evict(&key, &thread->error) : MR_OK;
+        return MR_OK;
+    }
+    if (!updates)
+        return MR_OK;
+    return key.plan->fast != NULL ? fast_evict(&key, &thread->error)
+                                  : ring_evict(&key, &thread->error);
 }
 
 /* ---- walk: all of a worker's steps ---- */
@@ -526,6 +558,10 @@ static void prefetch_ring(const mr_view_work *work, const mr_slot *slots, uint32
     uint8_t *value = mr_slot_peek_word(&slots[mr_key_slot(at->hash)], at->hash, (int64_t)at->word);
     if (value == NULL)
         return;
+    if (plan->fast != NULL) {
+        fast_prefetch(plan, value);
+        return;
+    }
     const feature_key key = {plan, NULL, value, NULL};
     const key_state *state = state_of(&key);
     if (state->ring == NULL)
