@@ -117,7 +117,7 @@ void mr_view_stats_get(const mr_view *view, mr_view_stats *out); /* since create
 typedef enum mr_view_act {
     MR_VIEW_UPDATE = 1,
     MR_VIEW_QUERY = 2,
-    MR_VIEW_BOTH = 3, /* updates with `row`, then asks as that record */
+    MR_VIEW_BOTH = 3,   /* updates with `row`, then asks as that record */
     MR_VIEW_FORGET = 4, /* with QUERY: the key's state is removed after the answer */
 } mr_view_act;
 
@@ -139,7 +139,8 @@ typedef struct mr_view_rows {
 
 typedef struct mr_view_input {
     uint64_t first_position;
-    const uint64_t *positions; /* NULL, or one per step, ascending; then first_position is not used */
+    const uint64_t
+        *positions; /* NULL, or one per step, ascending; then first_position is not used */
     const mr_view_step *steps; /* NULL: every update row is BOTH, in order, output row = row */
     size_t step_count;         /* steps NULL: taken from updates.count */
     mr_view_rows updates;

@@ -232,7 +232,12 @@ static mr_status run_batch(bench_view *at, const stream *input_stream, uint32_t 
     const mr_view_rows rows = {to - from, batch->columns + IN_TOTAL + WHERES + 1,
                                batch->columns + IN_TOTAL + WHERES, batch->columns,
                                batch->columns + IN_TOTAL};
-    const mr_view_input input = {from, steps, to - from, rows, rows, to - from};
+    const mr_view_input input = {.first_position = from,
+                                 .steps = steps,
+                                 .step_count = to - from,
+                                 .updates = rows,
+                                 .queries = rows,
+                                 .output_rows = to - from};
     mr_status status = mr_view_run(at->work, &input, columns, err);
     mr_batch_release(batch);
     return status;

@@ -503,7 +503,8 @@ static mr_status take_step(mr_view_work *work, work_thread *thread, size_t index
     mr_view_step step = step_at(work, index);
     const work_key *at = step_key(work, &step);
     mr_slot *slot = &mr_table_slots(work->view->table)[mr_key_slot(at->hash)];
-    uint64_t position = work->positions != NULL ? work->positions[index] : work->first_position + index;
+    uint64_t position =
+        work->positions != NULL ? work->positions[index] : work->first_position + index;
     if (position < slot->skip_until)
         return MR_OK;
     bool updates = (step.act & MR_VIEW_UPDATE) != 0, asks = (step.act & MR_VIEW_QUERY) != 0;
