@@ -50,9 +50,9 @@ static inline uint64_t mr_number_eight(uint64_t zeroed)
            32;
 }
 
-/* Adds the digits at `text` to *value, at most 24 of them, and returns how many there were. More
- * than 19 digits in all make *value worthless: the caller counts. */
-static inline unsigned mr_number_digits(const uint8_t *text, uint64_t *value)
+/* Adds the digits at `text` to *value, at most 24 of them, and returns how many there were. More than 19
+ * digits in all make *value worthless: the caller counts. */
+static inline unsigned mr_number_more_digits(const uint8_t *text, uint64_t *value)
 {
     unsigned count = 0;
     for (;;) {
@@ -65,6 +65,15 @@ static inline unsigned mr_number_digits(const uint8_t *text, uint64_t *value)
         if (run < 8 || count >= 24)
             return count;
     }
+}
+
+/* The same for a number that starts here: *value need not be set. */
+static inline unsigned mr_number_digits(const uint8_t *text, uint64_t *value)
+{
+    uint64_t zeroed = mr_number_load8(text) ^ 0x3030303030303030u;
+    unsigned run = mr_number_run(zeroed);
+    *value = run > 0 ? mr_number_eight(zeroed << (64 - 8 * run)) : 0;
+    return run < 8 ? run : 8 + mr_number_more_digits(text + 8, value);
 }
 
 #endif

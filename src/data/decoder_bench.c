@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#define ROWS 200000
+#define ROWS 8000 /* 1.8 MB: one pass is short enough to find an undisturbed moment */
 
 typedef struct task {
     mr_text_format format;
@@ -120,7 +120,7 @@ static void measure(const char *name, mr_text_format format, int hard, bool port
     mr_bench_note("%s: %.0f bytes/row; sums %llu %.17g %llu", name, (double)t.text.size / ROWS,
                   (unsigned long long)t.sums.integers, t.sums.floats,
                   (unsigned long long)t.sums.nulls);
-    report(name, &t, mr_bench_best_ns(decode_timed, &t, 7));
+    report(name, &t, mr_bench_best_ns(decode_timed, &t, 400));
     mr_bytes_deinit(&t.text);
     mr_schema_release(t.schema);
 }
@@ -179,7 +179,7 @@ BENCH(encode)
         [MR_FORMAT_CSV] = "encode.csv.ours.row", [MR_FORMAT_JSONL] = "encode.json.ours.row"};
     for (int format = 0; format < MR_FORMAT_COUNT; format++) {
         encode_task t = {.options = {.format = (mr_text_format)format}, .batch = some_batch()};
-        double ns = mr_bench_best_ns(encode_timed, &t, 20);
+        double ns = mr_bench_best_ns(encode_timed, &t, 300);
         mr_bench_report(names[format], ns / t.batch->row_count, "ns/row");
         mr_batch_release(t.batch);
         mr_bytes_deinit(&t.out);

@@ -20,7 +20,7 @@
 static inline const uint8_t *mr_fast_int64(const uint8_t *p, int64_t *out)
 {
     bool negative = *p == '-';
-    uint64_t value = 0;
+    uint64_t value;
     p += negative;
     unsigned count = mr_number_digits(p, &value);
     if (count == 0 || count > 18)
@@ -38,7 +38,7 @@ typedef struct mr_fast_decimal {
 static inline const uint8_t *mr_fast_exponent(const uint8_t *p, int64_t *power)
 {
     bool negative = p[1] == '-';
-    uint64_t value = 0;
+    uint64_t value;
     p += 1 + (p[1] == '-' || p[1] == '+');
     unsigned count = mr_number_digits(p, &value);
     if (count == 0 || count > 6)
@@ -47,25 +47,36 @@ static inline const uint8_t *mr_fast_exponent(const uint8_t *p, int64_t *power)
     return p + count;
 }
 
-/* -?digits[.digits][e[+-]digits] with at most 19 digits before the exponent. */
+/* Digits that count, of a number whose `count` digits start at p with a point after the first `whole`: leading
+ * zeros are none. */
+static inline unsigned mr_fast_significant(const uint8_t *p, unsigned whole, unsigned count)
+{
+    unsigned zeros = 0;
+    while (zeros < count && p[zeros + (zeros >= whole)] == '0')
+        zeros++;
+    return count - zeros;
+}
+
+/* -?digits[.digits][e[+-]digits] with at most 19 digits that count before the exponent. */
 static inline const uint8_t *mr_fast_number(const uint8_t *p, mr_fast_decimal *out)
 {
     out->negative = *p == '-';
     p += out->negative;
-    out->digits = 0;
     out->power = 0;
     unsigned whole = mr_number_digits(p, &out->digits), behind = 0;
+    const uint8_t *start = p;
     p += whole;
     if (whole == 0)
         return NULL;
     if (*p == '.') {
-        behind = mr_number_digits(p + 1, &out->digits);
+        behind = mr_number_more_digits(p + 1, &out->digits);
         p += 1 + behind;
         out->power = -(int64_t)behind;
         if (behind == 0)
             return NULL;
     }
-    if (whole + behind > 19)
+    if (MR_UNLIKELY(whole + behind > 19) &&
+        (whole > 19 || behind >= 24 || mr_fast_significant(start, whole, whole + behind) > 19))
         return NULL;
     return (*p | 0x20) == 'e' ? mr_fast_exponent(p, &out->power) : p;
 }
@@ -132,7 +143,7 @@ static inline int64_t mr_fast_days(unsigned year, unsigned month, unsigned day)
 
 static inline const uint8_t *mr_fast_fraction(const uint8_t *p, int64_t *us)
 {
-    uint64_t value = 0;
+    uint64_t value;
     unsigned count = mr_number_digits(p, &value);
     if (count == 0 || count > 6)
         return NULL;

@@ -88,6 +88,7 @@ typedef struct mr_csv_state {
 
 typedef struct mr_json_member_key {
     uint8_t text[MR_JSON_KEY_BYTES]; /* "name": as it mostly stands, cut at 32 bytes */
+    uint32_t mask;                   /* a bit for each of these bytes that counts */
     uint32_t size;                   /* whole */
     uint8_t *whole;                  /* all of it */
     const char *name;                /* as in the file */

@@ -4,16 +4,24 @@
  * to right; the first mistake ends it. */
 #include "data/json_internal.h"
 
-#include "base/hash.h"
 #include "base/utf8.h"
 #include "data/encoder.h"
 
 /* ---- keys ---- */
 
+static uint64_t hash_name(const uint8_t *name, size_t size)
+{
+    uint8_t padded[8] = {0};
+    if (size >= 8)
+        return mr_json_hash_padded(name, size);
+    memcpy(padded, name, size);
+    return mr_json_hash_padded(padded, size);
+}
+
 int mr_json_find(const mr_decoder *decoder, const uint8_t *name, size_t size)
 {
     const mr_json_state *json = &decoder->json;
-    for (uint64_t hash = mr_hash64(name, size);; hash++) {
+    for (uint64_t hash = hash_name(name, size);; hash++) {
         uint32_t slot = json->table[hash & json->table_mask];
         if (slot == 0)
             return -1;
@@ -45,13 +53,14 @@ static mr_status add_key(mr_decoder *decoder, uint32_t field, mr_error *err)
         key->size = (uint32_t)text.size;
         memcpy(key->whole, text.data, text.size);
         memcpy(key->text, text.data, MR_MIN(text.size, sizeof key->text));
+        key->mask = text.size >= 32 ? UINT32_MAX : ((uint32_t)1 << text.size) - 1;
     }
     mr_bytes_deinit(&text);
     if (key->whole == NULL)
         return MR_OUT_OF_MEMORY(err);
     if (mr_json_find(decoder, (const uint8_t *)key->name, key->name_size) >= 0)
         return MR_FAIL(err, MR_INVALID, "key %s is to fill two fields", key->name);
-    uint64_t hash = mr_hash64(key->name, key->name_size);
+    uint64_t hash = hash_name((const uint8_t *)key->name, key->name_size);
     while (json->table[hash & json->table_mask] != 0)
         hash++;
     json->table[hash & json->table_mask] = field + 1;

@@ -9,6 +9,8 @@
 
 #include "base/utf8.h"
 
+#define MISSES_MAX 2 /* wrong guesses in a record before guessing is given up for it */
+
 typedef struct row_reader {
     mr_decoder *decoder;
     uint32_t row;
@@ -17,19 +19,24 @@ typedef struct row_reader {
 
 /* ---- keys ---- */
 
+#ifdef __SSE2__
+/* Bit i: byte i of the 16 differs. */
+static inline unsigned differ16(const uint8_t *a, const uint8_t *b)
+{
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)a);
+    __m128i y = _mm_loadu_si128((const __m128i *)(const void *)b);
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, y)) ^ 0xffffu;
+}
+#endif
+
+/* Most guesses fail, if they do, in the first 16 bytes. */
 static inline bool key_matches(const mr_json_member_key *key, const uint8_t *p, const uint8_t *end)
 {
 #ifdef __SSE2__
-    if (MR_LIKELY(key->size <= MR_JSON_KEY_BYTES)) {
-        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(p + 16));
-        unsigned low = (unsigned)_mm_movemask_epi8(
-            _mm_cmpeq_epi8(a, _mm_loadu_si128((const __m128i *)(const void *)key->text)));
-        unsigned high = (unsigned)_mm_movemask_epi8(
-            _mm_cmpeq_epi8(b, _mm_loadu_si128((const __m128i *)(const void *)(key->text + 16))));
-        unsigned differ = ~(low | high << 16);
-        return (differ & (unsigned)(((uint64_t)1 << key->size) - 1)) == 0;
-    }
+    if ((differ16(p, key->text) & key->mask) != 0)
+        return false;
+    if (MR_LIKELY(key->size <= MR_JSON_KEY_BYTES))
+        return (differ16(p + 16, key->text + 16) << 16 & key->mask) == 0;
 #endif
     return (size_t)(end - p) >= key->size && memcmp(p, key->whole, key->size) == 0;
 }
@@ -49,8 +56,18 @@ static const uint8_t *find_key(const row_reader *r, const uint8_t *p, int *out_f
     }
     if (p[0] != '"' || p[1] != ':')
         return NULL;
-    *out_field = mr_json_find(r->decoder, name, (size_t)(p - name));
-    return *out_field >= 0 || mr_utf8_is_valid(name, (size_t)(p - name)) ? p + 2 : NULL;
+    const mr_json_state *json = &r->decoder->json;
+    size_t size = (size_t)(p - name);
+    for (uint64_t hash = mr_json_hash_padded(name, size);; hash++) {
+        uint32_t slot = json->table[hash & json->table_mask];
+        if (slot == 0)
+            break;
+        *out_field = (int)slot - 1;
+        if (key_matches(&json->keys[slot - 1], name - 1, r->decoder->window + r->decoder->end))
+            return p + 2;
+    }
+    *out_field = -1;
+    return mr_utf8_is_valid(name, size) ? p + 2 : NULL;
 }
 
 /* ---- values ---- */
@@ -188,14 +205,16 @@ static inline const uint8_t *put_members(const row_reader *r, const uint8_t *p, 
     mr_decoder *decoder = r->decoder;
     mr_json_state *json = &decoder->json;
     const uint8_t *end = decoder->window + decoder->end;
+    unsigned misses = 0;
     uint32_t before = 0, count = 0; /* before: 1 + the field behind which we are, 0 at the start */
     uint64_t record = ++json->record;
     for (;;) {
         int field = (int)json->followers[before];
         p += *p == ' ';
-        if (MR_LIKELY(key_matches(&json->keys[field], p, end))) {
+        if (MR_LIKELY(misses < MISSES_MAX && key_matches(&json->keys[field], p, end))) {
             p += json->keys[field].size;
         } else {
+            misses++;
             p = find_key(r, p, &field);
             if (p == NULL)
                 return NULL;
