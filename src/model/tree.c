@@ -93,6 +93,12 @@ static uint32_t add_set(mr_forest_builder *builder, const mr_tree_arrays *tree, 
     return ++builder->set_count;
 }
 
+static bool sets_fit(const mr_forest_builder *builder, const mr_tree_arrays *tree, uint32_t node)
+{
+    return builder->set_words.size / sizeof(uint32_t) + tree->sets[node].word_count <=
+           MR_TREE_SET_WORDS_MAX;
+}
+
 static mr_status place_split(mr_forest_builder *builder, const mr_tree_arrays *tree, placed at,
                              uint32_t first, uint8_t *seen, mr_tree_node *out, mr_error *err)
 {
@@ -104,6 +110,9 @@ static mr_status place_split(mr_forest_builder *builder, const mr_tree_arrays *t
                           {(uint32_t)tree->right[at.from], at.depth + 1}};
     mr_bytes_append(&builder->stack, children, sizeof children);
     bool category = tree->is_category != NULL && tree->is_category[at.from] != 0;
+    if (category && !sets_fit(builder, tree, at.from))
+        return MR_FAIL(err, MR_FULL, "tree %u, node %u: the sets of categories are too large",
+                       builder->tree_count, at.from);
     out->value = category ? 0.0f : tree->value[at.from];
     out->feature = (uint32_t)tree->feature[at.from];
     out->left = next;

@@ -18,7 +18,7 @@
 #define MR_TREES_MAX          1000000u
 #define MR_TREE_NODES_MAX     200000000u /* of one forest */
 #define MR_TREE_CATEGORY_MAX  (1u << 24) /* codes at or above are no codes */
-#define MR_TREE_SET_WORDS_MAX (1u << 26)
+#define MR_TREE_SET_WORDS_MAX (1u << 24) /* of one forest */
 
 typedef struct mr_tree_node {
     float value;      /* threshold, or the leaf's value */

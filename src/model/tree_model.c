@@ -16,10 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEASURE_ROWS       64
-#define MEASURE_NS_MAX     2000000 /* per kernel and purpose */
-#define MEASURE_ROUNDS_MAX 5
-#define DESCRIPTION_BYTES  256
+#define MEASURE_ROWS        32
+#define MEASURE_COLUMNS_MAX 256
+#define MEASURE_NS_MAX      2000000 /* per kernel and purpose */
+#define MEASURE_ROUNDS_MAX  5
+#define DESCRIPTION_BYTES   256
 
 static const mr_tree_kernel *const kernels[] = {
     &mr_tree_walk,
@@ -169,10 +170,13 @@ static bool may_run(const mr_tree_kernel *kernel, const kernel_choice *choice)
 
 /* ---- measuring ---- */
 
+/* Features share columns when there are many: a probe must stay small whatever a file claims. */
 typedef struct probe {
     const mr_forest *forest;
-    float *values; /* MEASURE_ROWS x feature_count, by column; then the same by row */
-    mr_column *columns;
+    uint32_t column_count;
+    float *values; /* MR_TREE_BLOCK_ROWS of each column */
+    float *rows;   /* MEASURE_ROWS x feature_count */
+    mr_column columns[MEASURE_COLUMNS_MAX];
     const mr_column **inputs;
     uint8_t *scratch;
 } probe;
@@ -180,46 +184,52 @@ typedef struct probe {
 static void probe_deinit(probe *p)
 {
     mr_free(p->values);
-    mr_free(p->columns);
+    mr_free(p->rows);
     mr_free(p->inputs);
     mr_free(p->scratch);
 }
 
 /* Values around thresholds of the model, so that walks take every turn. */
-static void fill_probe(probe *p)
+static void fill_values(probe *p)
 {
     mr_random_seeded random;
     mr_random_seeded_init(&random, 1);
     const mr_forest *forest = p->forest;
-    size_t total = (size_t)MR_TREE_BLOCK_ROWS * forest->feature_count;
+    size_t total = (size_t)MR_TREE_BLOCK_ROWS * p->column_count;
     for (size_t i = 0; i < total; i++)
         p->values[i] = (float)mr_random_unit(&random);
     for (size_t i = 0; i < total && forest->node_count > 0; i++) {
         const mr_tree_node *node = &forest->nodes[mr_random_below(&random, forest->node_count)];
+        size_t column = node->feature % p->column_count;
         if (node->feature != MR_TREE_LEAF && node->set == 0)
-            p->values[node->feature * (size_t)MR_TREE_BLOCK_ROWS + i % MR_TREE_BLOCK_ROWS] =
-                node->value;
+            p->values[column * MR_TREE_BLOCK_ROWS + i % MR_TREE_BLOCK_ROWS] = node->value;
     }
-    for (uint32_t f = 0; f < forest->feature_count; f++) {
-        p->columns[f] = (mr_column){.type = {MR_FLOAT32, 0},
-                                    .values = p->values + (size_t)f * MR_TREE_BLOCK_ROWS};
-        p->inputs[f] = &p->columns[f];
+}
+
+static void fill_probe(probe *p)
+{
+    fill_values(p);
+    for (uint32_t c = 0; c < p->column_count; c++)
+        p->columns[c] = (mr_column){.type = {MR_FLOAT32, 0},
+                                    .values = p->values + (size_t)c * MR_TREE_BLOCK_ROWS};
+    for (uint32_t f = 0; f < p->forest->feature_count; f++) {
+        p->inputs[f] = &p->columns[f % p->column_count];
+        for (size_t r = 0; r < MEASURE_ROWS; r++)
+            p->rows[r * p->forest->feature_count + f] =
+                p->values[(size_t)(f % p->column_count) * MR_TREE_BLOCK_ROWS + r];
     }
-    for (size_t r = 0; r < MEASURE_ROWS; r++)
-        for (uint32_t f = 0; f < forest->feature_count; f++)
-            p->values[total + r * forest->feature_count + f] =
-                p->values[(size_t)f * MR_TREE_BLOCK_ROWS + r];
 }
 
 static mr_status probe_init(probe *p, const mr_forest *forest, size_t scratch_bytes, mr_error *err)
 {
     size_t features = forest->feature_count;
     *p = (probe){.forest = forest,
-                 .values = mr_alloc(sizeof(float) * features * (MR_TREE_BLOCK_ROWS + MEASURE_ROWS)),
-                 .columns = mr_alloc(sizeof *p->columns * features),
-                 .inputs = mr_alloc(sizeof *p->inputs * features),
-                 .scratch = mr_alloc_aligned(scratch_bytes + margin_bytes(forest))};
-    if (p->values == NULL || p->columns == NULL || p->inputs == NULL || p->scratch == NULL) {
+                 .column_count = MR_MIN(forest->feature_count, (uint32_t)MEASURE_COLUMNS_MAX)};
+    p->values = mr_alloc(sizeof(float) * MR_TREE_BLOCK_ROWS * p->column_count);
+    p->rows = mr_alloc(sizeof(float) * MEASURE_ROWS * features);
+    p->inputs = mr_alloc(sizeof *p->inputs * features);
+    p->scratch = mr_alloc_aligned(scratch_bytes + margin_bytes(forest));
+    if (p->values == NULL || p->rows == NULL || p->inputs == NULL || p->scratch == NULL) {
         probe_deinit(p);
         return MR_OUT_OF_MEMORY(err);
     }
@@ -236,9 +246,8 @@ static void run_batch(const probe *p, const mr_tree_plan *plan)
 
 static void run_rows(const probe *p, const mr_tree_plan *plan)
 {
-    const float *rows = p->values + (size_t)MR_TREE_BLOCK_ROWS * p->forest->feature_count;
     for (size_t r = 0; r < MEASURE_ROWS; r++)
-        plan->kernel->row(plan, rows + r * p->forest->feature_count, (float *)(void *)p->scratch,
+        plan->kernel->row(plan, p->rows + r * p->forest->feature_count, (float *)(void *)p->scratch,
                           p->scratch + margin_bytes(p->forest));
 }
 

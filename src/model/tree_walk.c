@@ -102,10 +102,10 @@ static mr_status make_plan(const mr_forest *forest, bool fast, mr_tree_plan **ou
                  plan->has_sets != NULL;
     if (whole) {
         plan_nodes(plan, known);
-        /* keys of a block, its rows as floats, one converted column */
+        /* keys of a block, its rows as floats where sets are asked, one converted column */
+        size_t float_bytes = forest->set_count > 0 ? sizeof(float) * forest->feature_count : 0;
         plan->plan.scratch_bytes =
-            BLOCK_ROWS * (row_bytes(plan) + sizeof(float) * forest->feature_count) +
-            sizeof(float) * BLOCK_ROWS;
+            BLOCK_ROWS * (row_bytes(plan) + float_bytes) + sizeof(float) * BLOCK_ROWS;
         *out = &plan->plan;
     } else if (plan != NULL) {
         destroy_plan(&plan->plan);
@@ -201,13 +201,15 @@ static void walk_batch(const mr_tree_plan *base, const mr_column *const *inputs,
     size_t key_stride = (size_t)plan->slot_count + 1;
     int32_t *keys = (int32_t *)(void *)scratch;
     float *rows = (float *)(void *)(keys + BLOCK_ROWS * key_stride);
-    float *column = rows + BLOCK_ROWS * (size_t)plan->forest->feature_count;
+    bool sets = plan->forest->set_count > 0;
+    size_t row_floats = sets ? plan->forest->feature_count : 0;
+    float *column = rows + BLOCK_ROWS * row_floats;
     for (size_t at = 0; at < count; at += BLOCK_ROWS) {
         size_t block = MR_MIN(count - at, (size_t)BLOCK_ROWS);
         make_keys(plan, inputs, first + at, block, keys, rows, column);
         /* Rows behind the last are walked on what lies in their keys: any key leads to some leaf. */
         for (size_t r = 0; r < block; r += LANES)
-            walk_lanes(plan, keys + r * key_stride, rows + r * plan->forest->feature_count,
+            walk_lanes(plan, keys + r * key_stride, rows + r * row_floats,
                        MR_MIN(block - r, (size_t)LANES), margins + at + r, stride);
     }
 }

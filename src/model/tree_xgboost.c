@@ -230,7 +230,7 @@ static bool add_tree(reader *r)
         !narrow(r, &r->split_type, &r->flags, count))
         return false;
     bool categorical =
-        r->category_nodes.size > 0 || (count > 0 && memchr(r->flags.data, 1, count) != NULL);
+        count > 0 && (r->category_nodes.size > 0 || memchr(r->flags.data, 1, count) != NULL);
     mr_bytes_clear(&r->sets);
     mr_bytes_clear(&r->set_words);
     if (categorical) {
