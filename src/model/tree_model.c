@@ -298,17 +298,31 @@ static mr_status plan_all(const mr_forest *forest, const kernel_choice *choice, 
     return MR_OK;
 }
 
+static bool can(const mr_tree_plan *plan, bool batch, const char *wanted)
+{
+    bool has = batch ? plan->kernel->batch != NULL : plan->kernel->row != NULL;
+    return has && is_wanted(wanted, plan->kernel->name);
+}
+
+static size_t count_able(const candidates *all, bool batch, const char *wanted)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < all->count; i++)
+        count += can(all->plans[i], batch, wanted);
+    return count;
+}
+
+/* The fastest, and its time; without a probe the first, and no time. */
 static mr_tree_plan *best_of(const candidates *all, const probe *p, const char *wanted, bool batch,
                              int64_t *out_ns)
 {
     mr_tree_plan *best = NULL;
-    *out_ns = INT64_MAX;
+    *out_ns = 0;
     for (size_t i = 0; i < all->count; i++) {
         mr_tree_plan *plan = all->plans[i];
-        bool has = batch ? plan->kernel->batch != NULL : plan->kernel->row != NULL;
-        if (!has || !is_wanted(wanted, plan->kernel->name))
+        if (!can(plan, batch, wanted))
             continue;
-        int64_t ns = time_best(p, plan, batch ? run_batch : run_rows);
+        int64_t ns = p != NULL ? time_best(p, plan, batch ? run_batch : run_rows) : 0;
         if (best == NULL || ns < *out_ns) {
             best = plan;
             *out_ns = ns;
@@ -317,18 +331,38 @@ static mr_tree_plan *best_of(const candidates *all, const probe *p, const char *
     return best;
 }
 
-static mr_status choose(tree_model *trees, const kernel_choice *choice, candidates *all,
-                        mr_error *err)
+/* How many rows are cheaper one by one than as a block; a forced batch kernel takes all. */
+static size_t rows_below(const kernel_choice *choice, int64_t batch_ns, int64_t row_ns)
+{
+    if (row_ns <= 0 || strcmp(choice->batch_kernel, "auto") != 0)
+        return 0;
+    return MR_MIN((size_t)(batch_ns * MEASURE_ROWS / row_ns), (size_t)MR_TREE_BLOCK_ROWS / 2);
+}
+
+/* A single candidate is not timed: large forests would pay for a foregone conclusion. */
+static mr_status choose_best(tree_model *trees, const kernel_choice *choice, const candidates *all,
+                             mr_error *err)
 {
     size_t scratch_bytes = 0;
     for (size_t i = 0; i < all->count; i++)
         scratch_bytes = MR_MAX(scratch_bytes, all->plans[i]->scratch_bytes);
-    probe p;
-    MR_TRY(probe_init(&p, trees->forest, scratch_bytes, err));
+    bool timed = count_able(all, true, choice->batch_kernel) > 1 ||
+                 count_able(all, false, choice->row_kernel) > 1;
+    probe p = {0};
+    if (timed)
+        MR_TRY(probe_init(&p, trees->forest, scratch_bytes, err));
     int64_t batch_ns, row_ns;
-    trees->batch = best_of(all, &p, choice->batch_kernel, true, &batch_ns);
-    trees->row = best_of(all, &p, choice->row_kernel, false, &row_ns);
+    trees->batch = best_of(all, timed ? &p : NULL, choice->batch_kernel, true, &batch_ns);
+    trees->row = best_of(all, timed ? &p : NULL, choice->row_kernel, false, &row_ns);
+    trees->rows_max = rows_below(choice, batch_ns, row_ns);
     probe_deinit(&p);
+    return MR_OK;
+}
+
+static mr_status choose(tree_model *trees, const kernel_choice *choice, candidates *all,
+                        mr_error *err)
+{
+    MR_TRY(choose_best(trees, choice, all, err));
     if (trees->batch == NULL || trees->row == NULL)
         return MR_FAIL(err, MR_UNSUPPORTED,
                        "batch_kernel=%s, row_kernel=%s: no such kernel runs here for this forest "
@@ -336,10 +370,6 @@ static mr_status choose(tree_model *trees, const kernel_choice *choice, candidat
                        choice->batch_kernel, choice->row_kernel, trees->forest->tree_count,
                        trees->forest->depth_max);
     drop_others(all, trees->batch, trees->row);
-    trees->rows_max = strcmp(choice->batch_kernel, "auto") == 0
-                          ? (size_t)(batch_ns * MEASURE_ROWS / MR_MAX(row_ns, 1))
-                          : 0;
-    trees->rows_max = MR_MIN(trees->rows_max, (size_t)MR_TREE_BLOCK_ROWS / 2);
     trees->model.scratch_bytes =
         work_bytes(trees->forest, MR_MAX(trees->batch->scratch_bytes, trees->row->scratch_bytes));
     return MR_OK;
