@@ -182,7 +182,7 @@ TEST(one_answer, live_and_interrupted)
         mr_plan *plan;
         mr_pipeline *pipeline;
         uint32_t wanted = 500 + (uint32_t)mr_random_below(&random, 1500);
-        uint32_t rows = MR_MIN(wanted, ROWS - row), taken = 0;
+        uint32_t rows = MR_MIN(wanted, ROWS - row);
         mr_batch *slice;
         assert_ok(mr_batch_slice(payments, row, rows, &slice, &err), &err);
         mr_flow_append(&flow, "payments", "at", slice);
@@ -193,7 +193,7 @@ TEST(one_answer, live_and_interrupted)
                                        .home = flow.home, .workers = 2, .checkpoint_interval_ms = 1,
                                        .batch_rows_max = 64};
         assert_ok(mr_pipeline_open(plan, &options, &pipeline, &err), &err);
-        for (uint32_t n = 1; n > 0; taken += n)
+        for (uint32_t n = 1; n > 0;)
             assert_ok(mr_pipeline_step(pipeline, &n, &err), &err);
         if (mr_random_below(&random, 2) == 0)
             assert_ok(mr_pipeline_stop(pipeline, &err), &err);
