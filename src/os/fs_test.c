@@ -376,7 +376,7 @@ TEST(fs, simulated_names_behave_like_real_ones)
     mr_error err = {0};
     mr_random_seeded random = mr_test_random(12);
     uint64_t seen[MR_STATUS_COUNT] = {0};
-    for (uint64_t round = 0; round < mr_test_rounds(20); round++) {
+    for (uint64_t round = 0; round < mr_test_rounds(6); round++) {
         mr_fs_sim *sim;
         const mr_fs_sim_options options = {.seed = round};
         assert_ok(mr_fs_sim_create(&options, &sim, &err), &err);
