@@ -45,7 +45,7 @@ static mr_status live(state_kit *kit, uint64_t records, uint64_t *out_finished, 
     return MR_OK;
 }
 
-#define LIFE_RECORDS 120
+#define LIFE_RECORDS 150
 
 /* Opens after trouble: what is there must be whole, and replay must lead to the undisturbed state. */
 static void check_after(const kit_options *options, uint64_t finished, uint64_t floor)

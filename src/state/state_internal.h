@@ -4,7 +4,7 @@
  *   record.c ...... one key as bytes                 walk.c ....... all keys of a slot in order
  *   state.c ....... tables, upkeep, statistics       evict.c ...... what leaves memory, and compaction
  *   store.c ....... keys in the spill store          sweep.c ...... what ttl took
- *   checkpoint.c .. rounds                           writer.c ..... files written behind the caller
+ *   checkpoint.c .. rounds; checkpoint_files.c       writer.c ..... files written behind the caller
  *   manifest.c .... which image is where             recover.c .... the way back
  *   spill.h ....... the store of cold keys: spill_lmdb.c, spill_memory.c
  */
