@@ -325,3 +325,27 @@ TEST(tree_xgboost, cards_predictions_are_the_given_ones)
     }
     mr_bytes_deinit(&text);
 }
+
+/* Models and margins made by XGBoost 1.3, 2.1 and 3.2 themselves (test/make_xgboost_versions.py): opening a folder
+ * scores its golden rows and refuses a difference of one bit. */
+TEST(tree_xgboost, other_versions_models_give_their_margins)
+{
+    mr_error err = {0};
+    char **names;
+    size_t count;
+    assert_ok(mr_fs_list(mr_fs_real(), "test/xgboost", &names, &count, &err), &err);
+    assert_true(count >= 16);
+    for (size_t i = 0; i < count; i++) {
+        static const char *const cpus[] = {"plain", "avx2", "avx512"};
+        char path[512];
+        (void)snprintf(path, sizeof path, "test/xgboost/%s", names[i]);
+        for (size_t c = 0; c < MR_COUNT_OF(cpus); c++) {
+            mr_model *model;
+            mr_setting setting = {"cpu", cpus[c]};
+            mr_model_options options = {.settings = &setting, .setting_count = 1};
+            assert_ok(mr_model_open(mr_fs_real(), path, &options, &model, &err), &err);
+            mr_model_close(model);
+        }
+    }
+    mr_fs_free_names(names, count);
+}
