@@ -12,6 +12,7 @@
 
 #define CLASS_COUNT     32
 #define CLASS_BYTES_MAX 4096
+#define BLOCK_BYTES_MAX ((size_t)1 << 40)
 #define CHUNK_BYTES_MIN 256
 #define CHUNK_BYTES_MAX 65536
 #define CHUNK_COUNT_MAX 65536
@@ -143,6 +144,8 @@ static size_t units_of(size_t bytes)
 
 size_t mr_heap_alloc_bytes(size_t bytes)
 {
+    if (bytes > BLOCK_BYTES_MAX)
+        return bytes; /* nobody gets it */
     if (bytes > CLASS_BYTES_MAX)
         return (bytes + 7) & ~(size_t)7;
     return class_units(class_of(units_of(bytes))) * 8;
@@ -249,7 +252,7 @@ static void *carve(mr_heap *heap, size_t bytes)
 
 static void *alloc_large(mr_heap *heap, size_t bytes)
 {
-    large_block *one = bytes < SIZE_MAX / 2 ? take(heap, sizeof(large_block) + bytes) : NULL;
+    large_block *one = bytes <= BLOCK_BYTES_MAX ? take(heap, sizeof(large_block) + bytes) : NULL;
     if (one == NULL)
         return NULL;
     *one = (large_block){NULL, heap->larges};
@@ -334,7 +337,7 @@ bool mr_heap_alloc_named(mr_heap *heap, size_t bytes, uint32_t *out_handle)
             *out_handle = name_of(heap, memory);
         return memory != NULL;
     }
-    chunk *own = add_chunk(heap, mr_heap_alloc_bytes(bytes));
+    chunk *own = bytes <= BLOCK_BYTES_MAX ? add_chunk(heap, mr_heap_alloc_bytes(bytes)) : NULL;
     if (own == NULL)
         return false;
     heap->used_bytes += own->size;
