@@ -15,7 +15,7 @@
  * too small is the nearest value (0). With allow_nonfinite also NaN, Infinity, -Infinity (strings
  * in JSON) timestamp ... text as in base/time.h; with a unit (s, ms, us) also a whole number of
  * that unit. With allow_nonfinite also @microseconds, what the encoder writes outside the years 1
- * to 9999 string ...... valid UTF-8 without NUL bytes ....... base64 (RFC 4648, padded) vector(n)
+ * to 9999 string ...... valid UTF-8; in CSV without NUL bytes ....... base64 (RFC 4648, padded) vector(n)
  * ... JSON array of exactly n numbers; in CSV the same as (quoted) text
  *
  * CSV. A quote opens a quoted field only at the field's start; "" inside is one quote. Rows end

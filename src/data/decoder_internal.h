@@ -171,6 +171,13 @@ extern const mr_decoder_kind mr_decoder_jsonl;
 
 /* ---- decoder.c ---- */
 
+/* Rows and rejects of the last batch point into the window: they end when it moves. */
+void mr_decoder_forget_batch(mr_decoder *decoder);
+/* A field of the schema by the name it has in the file; -1: none. */
+int mr_decoder_find_field(const mr_decoder *decoder, const char *name, size_t size);
+
+/* ---- decoder_step.c ---- */
+
 /* Notes the first mistake of a record; always false, so that parsers can return it. */
 bool mr_mistake_make(mr_decoder *decoder, const uint8_t *at, int field, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -178,8 +185,6 @@ bool mr_mistake_memory(mr_decoder *decoder);
 /* "name: VALUE is no TYPE" and what follows. */
 bool mr_mistake_value(mr_decoder *decoder, const uint8_t *at, int field, const void *value,
                       size_t size, const char *format, ...) __attribute__((format(printf, 6, 7)));
-/* A field of the schema by the name it has in the file; -1: none. */
-int mr_decoder_find_field(const mr_decoder *decoder, const char *name, size_t size);
 
 /* Moves behind a record. */
 void mr_decoder_pass(mr_decoder *decoder, const mr_record *record);
