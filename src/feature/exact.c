@@ -95,14 +95,14 @@ double mr_exact_mean(mr_int128 sum, int exponent, uint64_t count)
         double mean = (double)(int64_t)u / (double)(int64_t)count * power_of_two(exponent);
         return negative ? -mean : mean;
     }
-    /* The upper 64 bits of the sum, shifted up so that the quotient has 63 or 64 bits: one machine division. */
+    /* As many upper bits of the sum as give the quotient 63 or 64 bits: one machine division. */
     uint64_t high = (uint64_t)(u >> 64), low = (uint64_t)u;
     int lead = high != 0 ? __builtin_clzll(high) : 64 + __builtin_clzll(low);
     mr_uint128 lifted = u << lead;
     int up = 63 - __builtin_clzll(count);
-    mr_uint128 dividend = (mr_uint128)(uint64_t)(lifted >> 64) << up;
+    mr_uint128 dividend = lifted >> (64 - up);
     uint64_t quotient = (uint64_t)(dividend / count), rest = (uint64_t)dividend - quotient * count;
-    bool sticky = ((quotient & 1) | rest | (uint64_t)lifted) != 0;
+    bool sticky = ((quotient & 1) | rest | (uint64_t)lifted << up) != 0;
     double mean =
         (double)(int64_t)(quotient >> 1 | sticky) * power_of_two(exponent + 65 - lead - up);
     return negative ? -mean : mean;

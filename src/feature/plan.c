@@ -23,7 +23,7 @@ static mr_status fail_aggregate(const mr_view_spec *spec, const mr_view_aggregat
     va_start(args, format);
     (void)mr_error_setv(err, MR_INVALID, format, args);
     va_end(args);
-    mr_error_prefix(err, "view %s, aggregate %s: ", spec->name, aggregate->name);
+    mr_error_prefix(err, "view %s, aggregate %s", spec->name, aggregate->name);
     return MR_INVALID;
 }
 
