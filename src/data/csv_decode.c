@@ -71,7 +71,7 @@ static bool end_of_input(mr_record_scan *scan, const uint8_t *base, const uint8_
 static bool csv_frame(mr_decoder *decoder, const uint8_t *limit, bool final, mr_record *out)
 {
     mr_record_scan *scan = &decoder->scan;
-    const uint8_t *base = out->start, *p = base + scan->at;
+    const uint8_t *base = out->start, *p = base + scan->at, *cr;
     uint8_t delimiter = (uint8_t)decoder->options.delimiter;
     while (p < limit) {
         switch (scan->state) {
@@ -88,10 +88,11 @@ static bool csv_frame(mr_decoder *decoder, const uint8_t *limit, bool final, mr_
                     return end_record(out, p - 1, p);
             }
             break;
-        case AFTER_CR:
+        case AFTER_CR: /* at `base` the CR went with the piece before */
+            cr = p - (p > base);
             if (*p == '\n')
-                return end_record(out, p - 1, p + 1);
-            scan->state = break_at(scan, base, p - 1, "a lone CR; rows end with LF or CR LF");
+                return end_record(out, cr, p + 1);
+            scan->state = break_at(scan, base, cr, "a lone CR; rows end with LF or CR LF");
             break;
         case QUOTED:
             p = memchr(p, '"', (size_t)(limit - p));
@@ -411,7 +412,7 @@ static mr_status frame_header(mr_decoder *decoder, mr_record *out, bool *out_wai
                              "there is no header; the input is empty");
         *out_wait = left == 0 || !csv_frame(decoder, out->start + MR_MIN(left, most),
                                             decoder->finished && left <= most, out);
-        if (*out_wait && left >= most)
+        if (*out_wait && left > most)
             return refuse_at(decoder, out, out->start, err, "the header is longer than %zu bytes",
                              most);
         if (*out_wait || out->end > out->start)

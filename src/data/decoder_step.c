@@ -175,7 +175,7 @@ static mr_status next_record(mr_decoder *decoder, bool *out_wait, mr_error *err)
     bool whole = decoder->kind->frame(decoder, start + MR_MIN(left, most),
                                       decoder->finished && left <= most, &record);
     if (!whole) {
-        *out_wait = left < most;
+        *out_wait = left <= most; /* at the limit the next byte, or the end, decides */
         record.end = record.next = start + most;
         return *out_wait ? MR_OK : take_piece(decoder, &record, err);
     }

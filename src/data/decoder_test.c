@@ -211,6 +211,10 @@ TEST(decoder, too_long_goes_in_pieces)
     check(
         limited, "a: string", "a\n\"x\ny\nz\nx\ny\nz\nx\ny\nz\n\"\nok\n",
         "{\"a\":\"ok\"}\n2:1 the record is longer than 16 bytes\n9:2+ the record before goes on\n");
+    check(limited, "a: string", "a\n0123456789abcde\r\n0123456789abcde\rx\nok\n",
+          "{\"a\":\"ok\"}\n2:1 the record is longer than 16 bytes\n3:1 the record is longer than "
+          "16 bytes\n"
+          "3:17+ the record before goes on\n");
     mr_decoder_options fields = csv;
     fields.field_bytes_max = 3;
     check(fields, "a: string", "a\nabc\nabcd\n\"a\"\"b\"\n",
