@@ -45,6 +45,8 @@ struct mr_topic {
 
 /* ---- topic.c ---- */
 
+/* log->lock held; NULL: not open here. */
+mr_topic *mr_topic_find_open(mr_log *log, const char *name);
 void mr_topic_share(mr_topic *topic);
 /* topic->lock held, or not shared yet. Takes the schemas that are new; releases the rest, frees the array. */
 mr_status mr_topic_take_versions(mr_topic *topic, mr_schema **schemas, uint32_t count,
@@ -60,6 +62,11 @@ mr_status mr_topic_schema_for_append(mr_topic *topic, mr_schema *schema, uint32_
 mr_status mr_topic_schema_lookup(mr_topic *topic, uint32_t id, mr_schema **out,
                                  int *out_event_time_column, mr_error *err);
 mr_partition *mr_topic_partition(mr_topic *topic, uint32_t partition, mr_error *err);
+
+/* ---- topic_catalog.c ---- */
+
+/* Its folder holds a topic. */
+bool mr_topic_is_there(mr_log *log, const char *folder);
 
 /* ---- descriptor.c: the files of a topic's folder ---- */
 

@@ -1,4 +1,6 @@
-/* topic_schema.c -- a topic's options and schema versions, and the calls that go on to a partition. */
+/* topic_schema.c -- a topic's options and schema versions, and the calls that go on to a partition.
+ *
+ * A schema version is durable before a block refers to it. */
 #include "log/partition.h"
 
 #include "base/assert.h"
