@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs every shell block of README.md and docs/, file by file, each file in a folder and a shell of its own.
+"""Runs every shell block of README.md, docs/ and examples/, file by file, each file in a folder and a shell of its own.
 
     ```sh ............. is run; the shell goes on from block to block, and each must end with code 0
     <!-- exit N --> ... in front of a block: its last command must end with that code
@@ -11,6 +11,7 @@ Ends with the line "N passed, N failed". Arguments: files to run instead of all.
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,8 @@ def run(path):
     if script is None:
         return None
     with tempfile.TemporaryDirectory(prefix="millrace-docs-") as folder:
+        if path.parent.parent == ROOT / "examples":  # an example's blocks are run in a copy of its folder
+            shutil.copytree(path.parent, folder, dirs_exist_ok=True)
         environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC", "PATH": f"{ROOT}/build/release:{os.environ['PATH']}"}
         environment.pop("MILLRACE_HOME", None)
         done = subprocess.run(["bash", "-x", "-c", script], cwd=folder, env=environment, capture_output=True,
@@ -49,7 +52,8 @@ def run(path):
 
 
 def main():
-    paths = [pathlib.Path(p).resolve() for p in sys.argv[1:]] or [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+    paths = [pathlib.Path(p).resolve() for p in sys.argv[1:]] or [
+        ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("examples/**/*.md"))]
     results = [result for result in map(run, paths) if result is not None]
     failed = results.count(False)
     print(f"{len(results) - failed} passed, {failed} failed")

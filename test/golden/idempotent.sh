@@ -19,8 +19,8 @@ millrace -q produce many growing.csv --key customer --producer p
 check many "five partitions, and a file that grew"
 
 millrace -q topic create cut --schema "$schema"
-for _ in 1 2 3 4 5; do
-    (cat all.csv; sleep 5) | timeout -s KILL 0.2 millrace -q produce cut --format csv --producer p
+for bytes in 5000 70000 70001 300000 999999; do
+    (head -c $bytes all.csv; sleep 5) | timeout -s KILL 0.5 millrace -q produce cut --format csv --producer p
 done 2>/dev/null
 millrace -q produce cut --format csv --producer p < all.csv
 check cut "killed five times"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Topics: created with options, listed, shown, deleted; and what is refused.
-topic() { millrace topic "$@" 2>&1; local code=$?; [ $code = 0 ] || echo "[exit $code]"; }
+topic() { millrace topic "$@" 2>&1 | sed "s#$MILLRACE_HOME#HOME#"; local code=${PIPESTATUS[0]}; [ "$code" = 0 ] || echo "[exit $code]"; }
 topic list
 topic create payments --schema "tx: int64, at: timestamp, note: string null" --event-time at --partitions 3 \
     --sync interval=20ms --codec zstd --retention-age 30d --retention-bytes 1GB --segment-bytes 16MiB
