@@ -216,25 +216,31 @@ static bool widens(mr_type from, mr_type to)
            (from.id == MR_FLOAT32 && to.id == MR_FLOAT64);
 }
 
-mr_status mr_schema_check_compatible(const mr_schema *from, const mr_schema *to, mr_error *err)
+static mr_status check_kept(const mr_field *old_field, const mr_field *new_field, mr_error *err)
 {
     char old_text[32], new_text[32];
+    if (!mr_type_equal(old_field->type, new_field->type) &&
+        !widens(old_field->type, new_field->type))
+        return MR_FAIL(err, MR_CONFLICT, "column %s: %s cannot become %s", old_field->name,
+                       mr_type_format(old_field->type, old_text),
+                       mr_type_format(new_field->type, new_text));
+    if (old_field->nullable && !new_field->nullable)
+        return MR_FAIL(err, MR_CONFLICT,
+                       "column %s may be NULL in the old version and not in the new",
+                       old_field->name);
+    return MR_OK;
+}
+
+static mr_status check_all(const mr_schema *from, const mr_schema *to, bool may_leave_out,
+                           mr_error *err)
+{
     for (uint32_t i = 0; i < from->field_count; i++) {
-        const mr_field *old_field = &from->fields[i];
-        int at = mr_schema_find(to, old_field->name);
-        if (at < 0)
+        int at = mr_schema_find(to, from->fields[i].name);
+        if (at >= 0)
+            MR_TRY(check_kept(&from->fields[i], &to->fields[at], err));
+        else if (!may_leave_out)
             return MR_FAIL(err, MR_CONFLICT, "column %s is gone; columns may be added, not removed",
-                           old_field->name);
-        const mr_field *new_field = &to->fields[at];
-        if (!mr_type_equal(old_field->type, new_field->type) &&
-            !widens(old_field->type, new_field->type))
-            return MR_FAIL(err, MR_CONFLICT, "column %s: %s cannot become %s", old_field->name,
-                           mr_type_format(old_field->type, old_text),
-                           mr_type_format(new_field->type, new_text));
-        if (old_field->nullable && !new_field->nullable)
-            return MR_FAIL(err, MR_CONFLICT,
-                           "column %s may be NULL in the old version and not in the new",
-                           old_field->name);
+                           from->fields[i].name);
     }
     for (uint32_t i = 0; i < to->field_count; i++)
         if (mr_schema_find(from, to->fields[i].name) < 0 && !to->fields[i].nullable)
@@ -242,4 +248,14 @@ mr_status mr_schema_check_compatible(const mr_schema *from, const mr_schema *to,
                            "new column %s must be nullable: old rows have no value",
                            to->fields[i].name);
     return MR_OK;
+}
+
+mr_status mr_schema_check_compatible(const mr_schema *from, const mr_schema *to, mr_error *err)
+{
+    return check_all(from, to, false, err);
+}
+
+mr_status mr_schema_check_readable(const mr_schema *from, const mr_schema *to, mr_error *err)
+{
+    return check_all(from, to, true, err);
 }

@@ -80,6 +80,8 @@ int mr_schema_find_n(const mr_schema *schema, const char *name, size_t bytes);
 bool mr_schema_equal(const mr_schema *a, const mr_schema *b);
 /* MR_OK, or MR_CONFLICT with the first reason: "amount: float64 cannot become int32". */
 mr_status mr_schema_check_compatible(const mr_schema *from, const mr_schema *to, mr_error *err);
+/* The same, but columns of `from` may be missing in `to`: what a reader may ask for. */
+mr_status mr_schema_check_readable(const mr_schema *from, const mr_schema *to, mr_error *err);
 
 /* "name: type[ null], ..." as in YAML: {tx: int64, note: "string null"}. A name with , : { } " \ or space at its
  * ends is quoted, with \" and \\. */

@@ -90,6 +90,7 @@ typedef struct plan_sink {
     mr_log_sync sync;
     uint32_t sync_interval_ms;
     mr_log_codec codec;
+    const char *event_time; /* of the topic when it is created; NULL: none */
 } plan_sink;
 
 struct mr_plan {

@@ -104,11 +104,20 @@ static mr_status check_topic_free(plan_maker *maker, const mr_spec_text *where, 
     return MR_OK;
 }
 
+/* A decision happens when its record does. */
+static const char *event_time_of(const mr_plan *plan, const plan_sink *sink)
+{
+    const plan_source *on = &plan->sources[plan->on];
+    const char *name = on->schema->fields[on->event_time].name;
+    return mr_schema_find(sink->schema, name) >= 0 ? name : NULL;
+}
+
 static mr_status add_sink(plan_maker *maker, const mr_spec_sink *from)
 {
     mr_plan *plan = maker->plan;
     plan_sink *sink = &plan->sinks[plan->sink_count++];
     MR_TRY(plan_make_sink(maker, from, plan->frame, sink));
+    sink->event_time = event_time_of(plan, sink);
     return check_topic_free(maker, &from->topic, sink->topic);
 }
 

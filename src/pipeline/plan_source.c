@@ -54,7 +54,7 @@ static mr_status topic_schema(plan_maker *maker, const mr_spec_source *from, pla
         source->schema = stored;
         return MR_OK;
     }
-    status = mr_schema_check_compatible(stored, source->schema, maker->err);
+    status = mr_schema_check_readable(stored, source->schema, maker->err);
     mr_schema_release(stored);
     if (status == MR_OK)
         return MR_OK;

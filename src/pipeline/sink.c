@@ -23,6 +23,8 @@ static mr_status create_topic(mr_pipeline *pipeline, const char *name, const pla
         options.sync = plan->sync;
         options.sync_interval_ms = plan->sync_interval_ms;
         options.codec = plan->codec;
+        (void)snprintf(options.event_time, sizeof options.event_time, "%s",
+                       plan->event_time != NULL ? plan->event_time : "");
     }
     return mr_topic_create(pipeline->options.log, name, &options, schema, err);
 }
