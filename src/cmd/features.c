@@ -79,14 +79,15 @@ static const mr_example get_examples[] = {
 };
 
 static const mr_verb_exit get_exits[] = {
-    {3, "no such view, or the key was never seen"},
+    {3, "no such view"},
     {0},
 };
 
 const struct mr_verb mr_verb_features_get = {
     .name = "features get",
     .summary = "show the feature values of one key",
-    .about = "Values are as of the last finished micro-batch, whether the pipeline runs or not.",
+    .about = "Values are as of the last finished micro-batch, whether the pipeline runs or not. A "
+             "key that was never seen has those of an empty window.",
     .operands = get_operands,
     .options = feature_options,
     .examples = get_examples,

@@ -40,12 +40,14 @@ static mr_status read_renames(mr_ingest *ingest, const char *text, mr_error *err
     return MR_OK;
 }
 
-mr_status mr_ingest_init(mr_ingest *ingest, mr_session *session, mr_schema *schema, mr_error *err)
+mr_status mr_ingest_init(mr_ingest *ingest, mr_session *session, mr_schema *schema,
+                         bool columns_required, mr_error *err)
 {
     const mr_arguments *arguments = &session->arguments;
     const char *format = mr_arguments_text(arguments, "format");
     *ingest = (mr_ingest){.session = session, .options.schema = mr_schema_retain(schema)};
     ingest->options.no_header = mr_arguments_flag(arguments, "no-header");
+    ingest->options.columns_required = columns_required;
     ingest->format_given = format != NULL;
     if (format != NULL && !mr_text_format_parse(format, strlen(format), &ingest->options.format))
         return MR_FAIL(err, MR_INVALID, "--format is '%s', but must be csv or jsonl", format);

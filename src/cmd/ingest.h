@@ -32,8 +32,10 @@ typedef struct mr_ingest {
     bool ended; /* the input has been read to its end */
 } mr_ingest;
 
-/* Reads the options of the command line; retains the schema. Deinit also after a failure. */
-mr_status mr_ingest_init(mr_ingest *ingest, mr_session *session, mr_schema *schema, mr_error *err);
+/* Reads the options of the command line; retains the schema. With `columns_required` the file must have a column
+ * for every field, also for one that may be NULL. Deinit also after a failure. */
+mr_status mr_ingest_init(mr_ingest *ingest, mr_session *session, mr_schema *schema,
+                         bool columns_required, mr_error *err);
 void mr_ingest_deinit(mr_ingest *ingest);
 
 /* Starts on a file; "-" is standard input. */

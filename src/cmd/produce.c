@@ -289,7 +289,7 @@ static mr_status produce_all(produce *self, mr_error *err)
     MR_TRY(choose_partitions(self, err));
     MR_TRY(mr_rejects_init(&self->dead, self->session, self->log, self->topic_name,
                            mr_arguments_text(arguments, "dead-letters"), err));
-    MR_TRY(mr_ingest_init(&self->ingest, self->session, self->schema, err));
+    MR_TRY(mr_ingest_init(&self->ingest, self->session, self->schema, false, err));
     mr_status status = produce_files(self, err);
     if (status == MR_OK || status == MR_INTERRUPTED)
         summarise(self);

@@ -160,7 +160,7 @@ static mr_status collect_file(collector *self, const char *path, uint64_t *out_r
     mr_rejects rejects = {0};
     mr_status status;
     MR_GOTO(done, status, check_time(self, self->options->schema, err));
-    MR_GOTO(done, status, mr_ingest_init(&ingest, self->session, self->options->schema, err));
+    MR_GOTO(done, status, mr_ingest_init(&ingest, self->session, self->options->schema, true, err));
     MR_GOTO(done, status, mr_rejects_init(&rejects, self->session, NULL, NULL, NULL, err));
     MR_GOTO(done, status, mr_ingest_open(&ingest, path, err));
     mr_progress_begin(&self->progress, self->session, path, mr_input_raw_size(ingest.input));

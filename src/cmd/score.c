@@ -155,7 +155,7 @@ static mr_status score_file(score *self, const char *path, mr_error *err)
     if (schema == NULL)
         MR_GOTO(done, status, guess_schema(self, &schema, err));
     MR_GOTO(done, status, start(self, schema, err));
-    MR_GOTO(done, status, mr_ingest_init(&ingest, self->session, schema, err));
+    MR_GOTO(done, status, mr_ingest_init(&ingest, self->session, schema, true, err));
     MR_GOTO(done, status, mr_rejects_init(&rejects, self->session, NULL, NULL, NULL, err));
     MR_GOTO(done, status, score_steps(self, &ingest, &rejects, path, err));
     if (rejects.count > 0)

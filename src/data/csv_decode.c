@@ -304,7 +304,7 @@ static void free_columns(mr_csv_state *csv)
     *csv = (mr_csv_state){0};
 }
 
-/* Fields of the schema that no column fills must be nullable. */
+/* Fields of the schema that no column fills must be nullable, and all may be asked for. */
 static mr_status find_absent(mr_decoder *decoder, const mr_record *record, mr_error *err)
 {
     mr_csv_state *csv = &decoder->csv;
@@ -312,11 +312,13 @@ static mr_status find_absent(mr_decoder *decoder, const mr_record *record, mr_er
         bool found = false;
         for (uint32_t i = 0; i < csv->column_count && !found; i++)
             found = csv->column_fields[i] == (int32_t)f;
-        if (!found && !decoder->sinks[f].nullable)
+        bool must = decoder->options.columns_required || !decoder->sinks[f].nullable;
+        if (!found && must)
             return refuse_at(
                 decoder, record, record->end, err,
-                "the header has %u columns, and none for field %s, which may not be NULL",
-                csv->column_count, decoder->sinks[f].name);
+                "the header has %u columns, and none for field %s, which may not be %s",
+                csv->column_count, decoder->sinks[f].name,
+                decoder->sinks[f].nullable ? "left out" : "NULL");
         if (!found)
             csv->absent[csv->absent_count++] = f;
     }

@@ -67,6 +67,7 @@ typedef struct mr_decoder_options {
     char delimiter;           /* CSV; 0: ',' */
     bool no_header;           /* CSV: the columns are the schema's fields, in order */
     bool allow_nonfinite;     /* accept NaN, Infinity, -Infinity and @microseconds */
+    bool columns_required;    /* nullable columns must be there as well, if only with NULLs */
     bool zone_required;       /* timestamps without a zone are rejected */
     bool portable;            /* only the careful path, no fast one: the same results, for tests */
     const mr_rename *renames; /* copied */

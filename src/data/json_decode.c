@@ -300,10 +300,10 @@ static bool put_missing(mr_decoder *decoder, const uint8_t *brace)
     for (uint32_t i = 0; i < decoder->field_count; i++) {
         if (decoder->json.seen[i] == decoder->json.record)
             continue;
-        if (!decoder->sinks[i].nullable)
-            return mr_mistake_make(decoder, brace, (int)i,
-                                   "key %.100s is missing, and the field may not be NULL",
-                                   decoder->json.keys[i].name);
+        if (decoder->options.columns_required || !decoder->sinks[i].nullable)
+            return mr_mistake_make(
+                decoder, brace, (int)i, "key %.100s is missing, and the field may not be %s",
+                decoder->json.keys[i].name, decoder->sinks[i].nullable ? "left out" : "NULL");
         mr_sink_null(&decoder->sinks[i], decoder->row_count);
     }
     return true;

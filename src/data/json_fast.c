@@ -248,7 +248,7 @@ static bool put_missing(const row_reader *r)
     for (uint32_t i = 0; i < decoder->field_count; i++) {
         if (decoder->json.seen[i] == decoder->json.record)
             continue;
-        if (!decoder->sinks[i].nullable)
+        if (decoder->options.columns_required || !decoder->sinks[i].nullable)
             return false;
         mr_sink_null(&decoder->sinks[i], r->row);
     }
