@@ -164,6 +164,7 @@ static mr_status catch_up(demo *self, mr_error *err)
     mr_panel panel;
     mr_panel_begin(&panel, self->session, &self->session->out, "catching up with the history", true,
                    self->running.pipeline);
+    panel.backlog = true;
     MR_TRY(mr_running_loop(&self->running, &panel, caught_up, NULL, err));
     mr_panel_end(&panel, self->running.pipeline);
     mr_panel_figures_get(&panel, self->running.pipeline, &self->catch_up);

@@ -175,9 +175,12 @@ static void draw_figures(mr_panel *panel, const mr_pipeline_stats *stats,
     mr_output_printf(panel->output, "%-12s %s /s\n",
                      mr_text_count(stats->records - panel->base.records, a),
                      mr_text_count((uint64_t)figures->per_second, b));
-    start_line(panel, "latency");
-    mr_output_printf(panel->output, "p50 %-8s p99 %-8s  from stored event to visible decision\n",
-                     format_us(figures->p50_us, a), format_us(figures->p99_us, b));
+    if (!panel->backlog) {
+        start_line(panel, "latency");
+        mr_output_printf(panel->output,
+                         "p50 %-8s p99 %-8s  from stored event to visible decision\n",
+                         format_us(figures->p50_us, a), format_us(figures->p99_us, b));
+    }
     start_line(panel, "lag");
     mr_output_printf(panel->output, "%s\n", mr_text_count(stats->lag, a));
     start_line(panel, "state");
@@ -253,11 +256,14 @@ static void draw_line(mr_panel *panel, const mr_pipeline_stats *stats,
                       const mr_panel_figures *figures, int64_t now_ns)
 {
     char a[32], b[32], c[32], d[32];
-    mr_output_printf(panel->output, "%6.1f s  %s events  %s /s  p50 %s  p99 %s  lag %" PRIu64,
+    mr_output_printf(panel->output, "%6.1f s  %s events  %s /s",
                      (double)(now_ns - panel->started_ns) / 1e9,
                      mr_text_count(stats->records - panel->base.records, a),
-                     mr_text_count((uint64_t)figures->per_second, b), format_us(figures->p50_us, c),
-                     format_us(figures->p99_us, d), stats->lag);
+                     mr_text_count((uint64_t)figures->per_second, b));
+    if (!panel->backlog)
+        mr_output_printf(panel->output, "  p50 %s  p99 %s", format_us(figures->p50_us, c),
+                         format_us(figures->p99_us, d));
+    mr_output_printf(panel->output, "  lag %" PRIu64, stats->lag);
     for (size_t i = 0; i < panel->action_count; i++)
         mr_output_printf(panel->output, "  %s %" PRIu64, panel->actions[i].name,
                          panel->actions[i].count);
