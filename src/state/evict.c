@@ -17,7 +17,7 @@
 #define SPARE_BYTES_MAX               (1u << 20) /* freed beyond the mark */
 #define FRESH_TICKS                   64 /* touched so lately is hot where the hand never was */
 #define TICK_MASK                     0x3fffffffu
-#define COMPACT_LOOKS                 64   /* slots looked at by a call, at most */
+#define COMPACT_LOOKS                 8    /* slots looked at by a call, at most */
 #define COMPACT_BYTES                 4096 /* unused, at least, to be worth it */
 #define COMPACT_CREDIT_BYTES_PER_TICK 512
 #define COMPACT_CREDIT_BYTES_MAX      (16u << 20)

@@ -163,6 +163,7 @@ TEST(spill, a_state_four_times_its_budget_is_right)
         run_watched(&kit, 24000 - kit.position, 500);
         assert_int_equal(kit_digest(&kit), digest);
         kit_close(&kit);
+        assert_false(mr_fs_exists(mr_fs_real(), options.spill_folder));
         assert_int_equal(mr_budget_used(&quarter), 0);
     }
 }

@@ -55,8 +55,11 @@ void mr_state_close(mr_state *state)
     mr_checkpoints_destroy(state->checkpoints);
     for (uint32_t i = 0; i < state->table_count; i++)
         destroy_table(state->tables[i]);
-    if (state->spill != NULL)
+    if (state->spill != NULL) {
         state->spill->kind->close(state->spill);
+        /* Best effort: a cache of gigabytes is no use to anybody now; what stays is wiped at the next open. */
+        (void)mr_fs_remove_tree(state->fs, state->spill_folder, NULL);
+    }
     mr_bytes_deinit(&state->scratch);
     mr_free(state->spill_folder);
     mr_free(state->folder);

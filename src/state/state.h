@@ -88,7 +88,7 @@ typedef struct mr_state_options {
 } mr_state_options;
 
 mr_status mr_state_open(const mr_state_options *options, mr_state **out, mr_error *err);
-void mr_state_close(mr_state *state); /* NULL is allowed; writes nothing */
+void mr_state_close(mr_state *state); /* NULL is allowed; no checkpoint; removes what was spilled */
 /* Before recover. The table lives until the state is closed. */
 mr_status mr_state_add_table(mr_state *state, const mr_table_options *options, mr_table **out,
                              mr_error *err);

@@ -226,6 +226,42 @@ static void checkpoint(setup *s, const char *name)
     mr_bench_report(full, (double)longest / 1e3, "us");
 }
 
+static int64_t since(int64_t start)
+{
+    return mr_bench_now_ns() - start;
+}
+
+/* One round over what a micro-batch changed; what its calls take from the pipeline. */
+static void time_calls(setup *s, int64_t *begin, int64_t *finish)
+{
+    mr_error err = {0};
+    run_batch(s, UINT64_MAX);
+    int64_t start = mr_bench_now_ns();
+    mr_bench_check(mr_state_checkpoint_begin(s->state, 1, s->position, NULL, 0, &err), &err);
+    *begin = since(start);
+    for (bool done = false; !done;)
+        mr_bench_check(mr_state_checkpoint_step(s->state, s->position, 8, &done, &err), &err);
+    *finish = 0;
+    for (bool done = false; !done;) {
+        start = mr_bench_now_ns();
+        mr_bench_check(mr_state_checkpoint_finish(s->state, s->position, &done, &err), &err);
+        *finish = since(start) > *finish ? since(start) : *finish;
+    }
+}
+
+static void checkpoint_calls(setup *s)
+{
+    int64_t begin = INT64_MAX, finish = INT64_MAX;
+    for (int i = 0; i < 8; i++) {
+        int64_t one_begin, one_finish;
+        time_calls(s, &one_begin, &one_finish);
+        begin = one_begin < begin ? one_begin : begin;
+        finish = one_finish < finish ? one_finish : finish;
+    }
+    mr_bench_report("state.checkpoint.call.begin", (double)begin / 1e3, "us");
+    mr_bench_report("state.checkpoint.call.finish_longest", (double)finish / 1e3, "us");
+}
+
 static void recover(int workers)
 {
     double best = 1e18;
@@ -293,6 +329,7 @@ BENCH(state)
     checkpoint(&s, "all");
     run_batch(&s, UINT64_MAX);
     checkpoint(&s, "after_4096_events");
+    checkpoint_calls(&s);
     mr_state_close(s.state);
     recover(1);
     recover(2);
