@@ -140,16 +140,23 @@ static decimal shortest32(uint32_t mantissa, int exponent)
 
 /* ---- layout ---- */
 
+/* Inlined, so that the divisions are multiplications. */
+static inline void strip_some(decimal *number, uint64_t power, int zeros)
+{
+    while (number->digits % power == 0) {
+        number->digits /= power;
+        number->power += zeros;
+    }
+}
+
 static decimal strip_zeros(decimal number)
 {
-    while (number.digits % 100 == 0 && number.digits != 0) {
-        number.digits /= 100;
-        number.power += 2;
-    }
-    if (number.digits % 10 == 0 && number.digits != 0) {
-        number.digits /= 10;
-        number.power++;
-    }
+    if (number.digits % 10 != 0)
+        return number;
+    strip_some(&number, 100000000, 8);
+    strip_some(&number, 10000, 4);
+    strip_some(&number, 100, 2);
+    strip_some(&number, 10, 1);
     return number;
 }
 

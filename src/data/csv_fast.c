@@ -117,7 +117,9 @@ static inline const uint8_t *put_number(const row_reader *r, mr_sink *sink, cons
         return p;
     case MR_BOOL:
         return put_bool(r, sink, p);
-    default: /* bytes, vectors */
+    case MR_VECTOR:
+        return mr_fast_vector(p, mr_sink_vector(sink, r->row), sink->type.width);
+    default: /* bytes */
         return NULL;
     }
 }
@@ -130,6 +132,8 @@ static inline const uint8_t *put_value(const row_reader *r, mr_sink *sink, const
         return p;
     }
     bool quoted = *p == '"';
+    if (!quoted && sink->type.width > 1) /* commas of an array that is not quoted are delimiters */
+        return NULL;
     p = put_number(r, sink, p + quoted);
     return p == NULL || !quoted ? p : *p == '"' ? p + 1 : NULL;
 }

@@ -104,15 +104,44 @@ static inline const uint8_t *mr_fast_float64(const uint8_t *p, double *out)
 
 static inline const uint8_t *mr_fast_float32(const uint8_t *p, float *out)
 {
+    static const float powers[11] = {1e0f, 1e1f, 1e2f, 1e3f, 1e4f, 1e5f,
+                                     1e6f, 1e7f, 1e8f, 1e9f, 1e10f};
     mr_fast_decimal number;
     p = mr_fast_number(p, &number);
     if (p == NULL)
         return NULL;
-    float value = mr_number_scale_float32(number.digits, number.power);
-    if (value > 3.40282347e38f)
-        return NULL;
+    float value;
+    if (number.digits <= (uint64_t)1 << 24 && number.power <= 0 && number.power >= -10) {
+        value = (float)(int32_t)number.digits / powers[-number.power];
+    } else {
+        value = mr_number_scale_float32(number.digits, number.power);
+        if (value > 3.40282347e38f)
+            return NULL;
+    }
     *out = number.negative ? -value : value;
     return p;
+}
+
+/* JSON allows no leading zeros. */
+static inline bool mr_fast_leads_with_zero(const uint8_t *p)
+{
+    p += *p == '-';
+    return p[0] == '0' && p[1] >= '0' && p[1] <= '9';
+}
+
+/* [1,2.5, 3] of exactly `width` numbers, one blank at most behind each comma. */
+static inline const uint8_t *mr_fast_vector(const uint8_t *p, float *out, uint32_t width)
+{
+    if (*p != '[')
+        return NULL;
+    for (uint32_t i = 0; i < width; i++) {
+        p++; /* the bracket or a comma */
+        p += i > 0 && *p == ' ';
+        if (mr_fast_leads_with_zero(p) || (p = mr_fast_float32(p, &out[i])) == NULL ||
+            *p != (i + 1 < width ? ',' : ']'))
+            return NULL;
+    }
+    return p + 1;
 }
 
 /* ---- times ---- */

@@ -142,6 +142,7 @@ TEST(decoder, csv_values_by_type)
     check(csv, "t: timestamp(ms)", "t\n-1\n", "{\"t\":\"1969-12-31T23:59:59.999Z\"}\n");
     check(csv, "r: bytes", "r\nQUI=\nQUI\n",
           "{\"r\":\"QUI=\"}\n3:1 r: \"QUI\" is no bytes: no base64 at byte 4\n");
+    check(csv, "v: vector(2)", "v\n[1,2]\n", "2:4 the row has 2 fields, 1 are wanted\n");
     check(csv, "v: vector(2)", "v\n\"[1, -2.5]\"\n[1]\n\"[1,2,3]\"\n\"[1,NaN]\"\n1 2\n",
           "{\"v\":[1,-2.5]}\n3:1 v: \"[1]\" is no vector(2): it has 1 values\n4:1 v: \"[1,2,3]\" "
           "is no vector(2): it has more values\n"

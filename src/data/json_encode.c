@@ -11,6 +11,8 @@
 #include <emmintrin.h>
 #endif
 
+#define KEY_PAD 16
+
 static bool is_special(uint8_t byte)
 {
     return byte < 0x20 || byte == '"' || byte == '\\' || byte >= 0x80;
@@ -133,6 +135,9 @@ static void write_keys(const mr_schema *schema, mr_bytes *keys, mr_bytes *ends)
         mr_encode_byte(keys, ':');
         mr_bytes_append_u32(ends, (uint32_t)keys->size);
     }
+    char *pad = mr_encode_room(keys, KEY_PAD);
+    if (pad != NULL)
+        memset(pad, 0, KEY_PAD);
 }
 
 static uint32_t key_end(const mr_bytes *ends, uint32_t field)
@@ -140,6 +145,17 @@ static uint32_t key_end(const mr_bytes *ends, uint32_t field)
     uint32_t end;
     memcpy(&end, ends->data + field * sizeof end, sizeof end);
     return end;
+}
+
+/* Keys are short and padded: whole blocks of 16 bytes, the last one beyond the end. */
+static void copy_key(mr_bytes *out, const uint8_t *key, size_t size)
+{
+    char *room = mr_encode_room(out, size + KEY_PAD);
+    if (room == NULL)
+        return;
+    for (size_t at = 0; at < size; at += KEY_PAD)
+        memcpy(room + at, key + at, KEY_PAD);
+    out->size += size;
 }
 
 void mr_encode_json_rows(const mr_batch *batch, size_t first, size_t count, mr_bytes *out)
@@ -151,7 +167,7 @@ void mr_encode_json_rows(const mr_batch *batch, size_t first, size_t count, mr_b
         uint32_t start = 0;
         for (uint32_t i = 0; i < batch->schema->field_count; i++) {
             uint32_t end = key_end(&ends, i);
-            mr_encode_copy(out, keys.data + start, end - start);
+            copy_key(out, keys.data + start, end - start);
             mr_encode_json_value(&batch->columns[i], row, out);
             start = end;
         }

@@ -117,18 +117,11 @@ static inline const uint8_t *put_text(const row_reader *r, mr_sink *sink, const 
     return p;
 }
 
-/* JSON allows no leading zeros. */
-static inline bool leads_with_zero(const uint8_t *p)
-{
-    p += *p == '-';
-    return p[0] == '0' && p[1] >= '0' && p[1] <= '9';
-}
-
 static const uint8_t *put_time(const row_reader *r, mr_sink *sink, const uint8_t *p)
 {
     int64_t us;
     bool quoted = *p == '"';
-    if (!quoted && (sink->unit == MR_TIME_ISO || leads_with_zero(p)))
+    if (!quoted && (sink->unit == MR_TIME_ISO || mr_fast_leads_with_zero(p)))
         return NULL;
     const uint8_t *behind =
         quoted ? mr_fast_instant(sink, p + 1, r->zone_required, &us) : mr_fast_epoch(sink, p, &us);
@@ -162,12 +155,12 @@ static inline const uint8_t *put_value(const row_reader *r, mr_sink *sink, const
     case MR_STRING:
         return put_text(r, sink, p);
     case MR_INT64:
-        if (leads_with_zero(p) || (p = mr_fast_int64(p, &whole)) == NULL)
+        if (mr_fast_leads_with_zero(p) || (p = mr_fast_int64(p, &whole)) == NULL)
             return NULL;
         mr_sink_int64(sink, r->row, whole);
         return p;
     case MR_FLOAT64:
-        if (leads_with_zero(p) || (p = mr_fast_float64(p, &wide)) == NULL)
+        if (mr_fast_leads_with_zero(p) || (p = mr_fast_float64(p, &wide)) == NULL)
             return NULL;
         mr_sink_float64(sink, r->row, wide);
         return p;
@@ -176,17 +169,19 @@ static inline const uint8_t *put_value(const row_reader *r, mr_sink *sink, const
     case MR_BOOL:
         return put_bool(r, sink, p);
     case MR_INT32:
-        if (leads_with_zero(p) || (p = mr_fast_int64(p, &whole)) == NULL || whole < INT32_MIN ||
-            whole > INT32_MAX)
+        if (mr_fast_leads_with_zero(p) || (p = mr_fast_int64(p, &whole)) == NULL ||
+            whole < INT32_MIN || whole > INT32_MAX)
             return NULL;
         mr_sink_int32(sink, r->row, (int32_t)whole);
         return p;
     case MR_FLOAT32:
-        if (leads_with_zero(p) || (p = mr_fast_float32(p, &narrow)) == NULL)
+        if (mr_fast_leads_with_zero(p) || (p = mr_fast_float32(p, &narrow)) == NULL)
             return NULL;
         mr_sink_float32(sink, r->row, narrow);
         return p;
-    default: /* bytes, vectors */
+    case MR_VECTOR:
+        return mr_fast_vector(p, mr_sink_vector(sink, r->row), sink->type.width);
+    default: /* bytes */
         return NULL;
     }
 }
