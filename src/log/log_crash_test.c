@@ -10,6 +10,7 @@
 #include "os/fs_sim.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct sim_world {
@@ -18,10 +19,12 @@ typedef struct sim_world {
     mr_fs_sim *disk;
     mr_clock_sim clock;
     mr_schema *schema;
+    mr_schema *wider; /* a later version */
     mr_topic_options options;
     bool created;       /* creation was acknowledged */
     uint64_t attempted; /* ids below were handed to append */
     uint64_t acknowledged;
+    uint64_t shown;                 /* readers saw ids below */
     uint64_t first_max;             /* retention may have taken ids below */
     uint64_t position_acknowledged; /* of the named position; 0: none */
     uint64_t position_attempted;
@@ -94,6 +97,18 @@ static mr_status resume(sim_world *world, uint64_t *out_next, mr_error *err)
     return MR_OK;
 }
 
+/* Ids from `first` on; sometimes in the later version of the schema. */
+static mr_batch *make_batch(sim_world *world, uint64_t first, uint32_t rows)
+{
+    mr_batch *batch = log_test_plain_batch(world->schema, (int64_t)first, rows), *wide;
+    mr_error err = {0};
+    if (below(world, 40) > 0)
+        return batch;
+    assert_ok(mr_batch_adapt(batch, world->wider, &wide, &err), &err);
+    mr_batch_release(batch);
+    return wide;
+}
+
 static mr_status append_some(sim_world *world, uint64_t *next, mr_error *err)
 {
     static const uint8_t annotation[300];
@@ -103,7 +118,7 @@ static mr_status append_some(sim_world *world, uint64_t *next, mr_error *err)
         first -= 5;
         rows = 5;
     }
-    mr_batch *batch = log_test_plain_batch(world->schema, (int64_t)first, rows);
+    mr_batch *batch = make_batch(world, first, rows);
     mr_append what = {.batch = batch,
                       .producer_id = rows > 0 ? 7 : 0,
                       .producer_epoch = world->epoch,
@@ -131,6 +146,15 @@ static mr_status commit_position(sim_world *world, mr_error *err)
     return MR_OK;
 }
 
+static mr_status look(sim_world *world, mr_error *err)
+{
+    mr_partition_stat stat;
+    MR_TRY(mr_topic_stat(world->topic, 0, &stat, err));
+    if (world->options.sync != MR_LOG_SYNC_OS) /* which promises nothing */
+        world->shown = MR_MAX(world->shown, stat.end_offset);
+    return MR_OK;
+}
+
 static mr_status do_something(sim_world *world, uint64_t *next, mr_error *err)
 {
     mr_clock_sim_advance(&world->clock, (int64_t)below(world, 20000000));
@@ -150,6 +174,8 @@ static mr_status do_something(sim_world *world, uint64_t *next, mr_error *err)
         world->first_max = *next;
         return mr_topic_retain(world->topic, NULL, NULL, NULL, err);
     }
+    if (choice == 18)
+        return look(world, err);
     int64_t next_ns;
     return mr_log_tick(world->log, &next_ns, err);
 }
@@ -177,8 +203,12 @@ static void check_block(sim_world *world, const mr_log_block *block)
         MUST(world, ids[row] == (int64_t)(block->base_offset + row));
     mr_batch *expected =
         log_test_plain_batch(world->schema, (int64_t)block->base_offset, block->batch->row_count);
-    MUST(world, mr_batch_equal(expected, block->batch));
+    mr_batch *adapted;
+    mr_error err = {0};
+    assert_ok(mr_batch_adapt(expected, block->batch->schema, &adapted, &err), &err);
+    MUST(world, mr_batch_equal(adapted, block->batch));
     mr_batch_release(expected);
+    mr_batch_release(adapted);
 }
 
 static void check_position(sim_world *world)
@@ -210,6 +240,7 @@ static void check_records(sim_world *world)
         mr_log_block_release(&block);
     }
     MUST(world, offset >= world->acknowledged && offset <= world->attempted);
+    MUST(world, offset >= world->shown);
     mr_log_reader_close(reader);
     mr_partition_stat stat;
     assert_ok(mr_topic_stat(world->topic, 0, &stat, &err), &err);
@@ -251,6 +282,9 @@ static void run_seed(uint64_t seed, mr_log_sync sync)
         .seed = seed, .random = mr_test_random(seed), .schema = log_test_plain_schema()};
     mr_fs_sim_options disk = {.seed = mr_random_next(&world.random)};
     mr_error err = {0};
+    static const char wider[] =
+        "at: timestamp, id: int64, amount: float64, note: string null, more: int32 null";
+    assert_ok(mr_schema_parse(wider, sizeof wider - 1, &world.wider, &err), &err);
     assert_ok(mr_fs_sim_create(&disk, &world.disk, &err), &err);
     mr_clock_sim_init(&world.clock, 1000000);
     world.options = (mr_topic_options){.sync = sync,
@@ -275,6 +309,7 @@ static void run_seed(uint64_t seed, mr_log_sync sync)
     }
     mr_fs_sim_destroy(world.disk);
     mr_schema_release(world.schema);
+    mr_schema_release(world.wider);
 }
 
 TEST(log_crash, survives_crashes_with_all_that_was_acknowledged)
@@ -289,4 +324,102 @@ TEST(log_crash, survives_crashes_under_the_other_policies)
         run_seed(seed, MR_LOG_SYNC_INTERVAL);
         run_seed(seed, MR_LOG_SYNC_OS);
     }
+}
+
+/* ---- topics come and go ---- */
+
+typedef enum topic_fate { ABSENT, PRESENT, UNSURE } topic_fate;
+
+#define TOPICS 3
+
+static mr_status come_and_go(sim_world *world, topic_fate *fates, mr_error *err)
+{
+    MR_TRY(mr_log_open(mr_fs_sim_fs(world->disk), &world->clock.clock, "/home", &world->log, err));
+    for (int i = 0; i < 12; i++) {
+        uint64_t which = below(world, TOPICS);
+        char name[32];
+        (void)snprintf(name, sizeof name, "bank/cards/t%d", (int)which);
+        mr_clock_sim_advance(&world->clock, 1000000);
+        bool create = below(world, 2) == 0;
+        topic_fate before = fates[which];
+        fates[which] = UNSURE;
+        mr_status status =
+            create ? mr_topic_create(world->log, name, &world->options, world->schema, err)
+                   : mr_topic_delete(world->log, name, err);
+        if (status == MR_OK)
+            fates[which] = create ? PRESENT : ABSENT;
+        else if (status == MR_EXISTS || status == MR_NOT_FOUND)
+            fates[which] = before; /* seen, which proves nothing */
+        else
+            return status;
+        MUST(world, status != MR_EXISTS || before != ABSENT);
+        MUST(world, status != MR_NOT_FOUND || before != PRESENT);
+    }
+    return MR_OK;
+}
+
+/* A topic that is there is whole: it opens, takes a record, and gives back that one alone. */
+static void check_topic(sim_world *world, const char *name, topic_fate fate)
+{
+    mr_error err = {0};
+    mr_appended out;
+    mr_status status = mr_topic_open(world->log, name, &world->topic, &err);
+    MUST(world, status == MR_OK || status == MR_NOT_FOUND);
+    MUST(world, fate == UNSURE || (status == MR_OK) == (fate == PRESENT));
+    if (status != MR_OK)
+        return;
+    mr_batch *batch = log_test_plain_batch(world->schema, 0, 3);
+    mr_append what = {.batch = batch, .producer_id = 1, .sequence_next = 3};
+    assert_ok(mr_topic_append_commit(world->topic, 0, &what, &out, &err), &err);
+    log_model model = {0};
+    log_model_add(&model, batch);
+    log_model_verify(&model, world->topic, 0, 0);
+    log_model_deinit(&model);
+    mr_batch_release(batch);
+    mr_topic_close(world->topic);
+    world->topic = NULL;
+}
+
+static void check_topics(sim_world *world, topic_fate *fates)
+{
+    mr_error err = {0};
+    assert_ok(
+        mr_log_open(mr_fs_sim_fs(world->disk), &world->clock.clock, "/home", &world->log, &err),
+        &err);
+    for (int i = 0; i < TOPICS; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "bank/cards/t%d", i);
+        check_topic(world, name, fates[i]);
+    }
+    close_world(world);
+}
+
+static void run_topics(uint64_t seed)
+{
+    topic_fate fates[TOPICS] = {ABSENT};
+    sim_world world = {
+        .seed = seed, .random = mr_test_random(seed), .schema = log_test_plain_schema()};
+    mr_fs_sim_options disk = {.seed = mr_random_next(&world.random)};
+    mr_error err = {0};
+    assert_ok(mr_fs_sim_create(&disk, &world.disk, &err), &err);
+    mr_clock_sim_init(&world.clock, 1000000);
+    for (int i = 0; i < 3; i++) {
+        plan_trouble(&world);
+        mr_status status = come_and_go(&world, fates, &err);
+        if (status != MR_OK && !may_happen(status))
+            fail_msg("seed %" PRIu64 ": %s", seed, err.text);
+        if (mr_fs_sim_is_down(world.disk) || below(&world, 2) == 0)
+            mr_fs_sim_crash(world.disk);
+        close_world(&world);
+        mr_fs_sim_heal(world.disk);
+        check_topics(&world, fates);
+    }
+    mr_fs_sim_destroy(world.disk);
+    mr_schema_release(world.schema);
+}
+
+TEST(log_crash, topics_are_there_whole_or_not_at_all)
+{
+    for (uint64_t seed = 500000; seed < 500000 + mr_test_rounds(600); seed++)
+        run_topics(seed);
 }
