@@ -140,7 +140,7 @@ static size_t values_bytes(const mr_column *column, size_t rows)
 {
     if (column->type.id == MR_BOOL)
         return mr_bitmap_bytes(rows);
-    if (mr_type_is_text(column->type.id))
+    if (column->offsets != NULL) /* text */
         return (size_t)(column->offsets[rows] - column->offsets[0]);
     return mr_type_bytes(column->type) * rows;
 }
@@ -351,8 +351,9 @@ static mr_status decode_column(mr_reader *in, mr_type type, size_t rows, const u
         out->validity = take(in, mr_bitmap_bytes(rows));
     if (mr_type_is_text(type.id))
         out->offsets = (const int32_t *)(const void *)take(in, (rows + 1) * sizeof(int32_t));
-    if (!in->failed)
-        MR_TRY(check_values_bytes(type, out->offsets, rows, bytes, err));
+    if (in->failed || (mr_type_is_text(type.id) && out->offsets == NULL))
+        return MR_FAIL(err, MR_CORRUPT, "the columns of %zu rows end early", rows);
+    MR_TRY(check_values_bytes(type, out->offsets, rows, bytes, err));
     out->values = take(in, bytes);
     if (in->failed)
         return MR_FAIL(err, MR_CORRUPT, "the columns of %zu rows end early", rows);

@@ -156,7 +156,7 @@ static void report_rate(const bench_state *state, const char *name, double ns_pe
 static void bench_durable(bench_state *state)
 {
     static double ours[BATCHES], peers[BATCHES];
-    raw_file raw;
+    raw_file raw = {0};
     make_topic(state, "durable", MR_LOG_CODEC_NONE);
     append_one(state, true);
     state->batch_bytes = topic_bytes(state);
@@ -179,7 +179,7 @@ static void bench_durable(bench_state *state)
 
 static double raw_one_sync_ns(bench_state *state)
 {
-    raw_file raw;
+    raw_file raw = {0};
     open_raw(state, state->batch_bytes, &raw);
     int64_t start = mr_bench_now_ns();
     for (int i = 0; i < BATCHES; i++)
@@ -313,7 +313,7 @@ static void bench_small(bench_state *state)
 {
     static double ours[SMALL_ROUNDS], peers[SMALL_ROUNDS];
     mr_batch *whole = state->batch;
-    raw_file raw;
+    raw_file raw = {0};
     CHECK(state, mr_batch_slice(whole, 0, 1, &state->batch, &state->err));
     make_topic(state, "small", MR_LOG_CODEC_NONE);
     append_one(state, true);
