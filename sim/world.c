@@ -37,7 +37,11 @@ static const char *const plan_text =
     "decide:\n"
     "  action: \"case when customer_mean_1h > 60 then 'block' when night then 'review' else 'allow' end\"\n"
     "sink: decisions\n"
-    "route: [{when: \"action = 'block'\", sink: blocked}]\n";
+    "route: [{when: \"action = 'block'\", sink: blocked}]\n"
+    "aggregate:\n"
+    "  hours: {key: terminal, window: hopping 2h every 1h, lateness: 10m, aggregates: {n: count(), total: sum(amount)},\n"
+    "    sink: hours}\n"
+    "  visits: {key: customer, window: session 30m, aggregates: {n: count(), most: max(amount)}, sink: visits}\n";
 
 typedef struct sim_world {
     sim_options options;
@@ -287,7 +291,6 @@ static mr_status read_topic(sim_world *world, mr_log *log, const char *name, mr_
 {
     mr_topic *topic;
     mr_log_reader *reader = NULL;
-    mr_bytes_clear(out);
     mr_status status = mr_topic_open(log, name, &topic, err);
     if (status == MR_NOT_FOUND) {
         mr_error_clear(err);
@@ -372,10 +375,13 @@ static mr_status live(sim_world *world, bool last, bool *out_done, sim_result *o
     }
     if (*out_done)
         status = mr_pipeline_stop(life.pipeline, err);
+    mr_bytes_clear(&out->decisions); /* an earlier life may have died while reading */
+    mr_bytes_clear(&out->others);
     if (status == MR_OK && *out_done)
         status = read_topic(world, life.log, "decisions", &out->decisions, err);
-    if (status == MR_OK && *out_done)
-        status = read_topic(world, life.log, "blocked", &out->blocked, err);
+    static const char *const others[] = {"blocked", "hours", "visits", "sim.dead"};
+    for (size_t i = 0; i < MR_COUNT_OF(others) && status == MR_OK && *out_done; i++)
+        status = read_topic(world, life.log, others[i], &out->others, err);
     *out_done = *out_done && status == MR_OK;
     bool killed = is_trouble(status) || below(world, 2) == 0;
     life_close(&life);
@@ -465,17 +471,20 @@ mr_status sim_run(const sim_options *options, sim_result *out, mr_error *err)
     return run_with(options, NULL, out, err);
 }
 
+static bool same_bytes(const mr_bytes *a, const mr_bytes *b)
+{
+    return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
+}
+
 static mr_status compare(sim_result *calm, sim_result *troubled, uint64_t seed, mr_error *err)
 {
-    bool same = calm->decisions.size == troubled->decisions.size &&
-                memcmp(calm->decisions.data, troubled->decisions.data, calm->decisions.size) == 0 &&
-                calm->blocked.size == troubled->blocked.size &&
-                (calm->blocked.size == 0 ||
-                 memcmp(calm->blocked.data, troubled->blocked.data, calm->blocked.size) == 0);
+    bool same = same_bytes(&calm->decisions, &troubled->decisions) && same_bytes(&calm->others, &troubled->others);
     return same ? MR_OK
                 : MR_FAIL(err, MR_INTERNAL,
-                          "seed %llu: decisions differ from the run without trouble (%zu and %zu bytes)",
-                          (unsigned long long)seed, troubled->decisions.size, calm->decisions.size);
+                          "seed %llu: decisions (%zu bytes, %zu expected) or other sinks (%zu, %zu) differ from the "
+                          "run without trouble",
+                          (unsigned long long)seed, troubled->decisions.size, calm->decisions.size,
+                          troubled->others.size, calm->others.size);
 }
 
 /* With two sources the order of taking depends on who is silent when, so the two runs may rightly differ; there
@@ -496,8 +505,8 @@ mr_status sim_check(uint64_t seed, mr_error *err)
     if (status == MR_OK && !two_sources)
         status = compare(&calm, &troubled, seed, err);
     mr_bytes_deinit(&calm.decisions);
-    mr_bytes_deinit(&calm.blocked);
+    mr_bytes_deinit(&calm.others);
     mr_bytes_deinit(&troubled.decisions);
-    mr_bytes_deinit(&troubled.blocked);
+    mr_bytes_deinit(&troubled.others);
     return status;
 }

@@ -26,7 +26,7 @@ typedef struct sim_options {
 
 typedef struct sim_result {
     mr_bytes decisions; /* all decided rows as JSON lines; the caller deinits */
-    mr_bytes blocked;   /* the routed ones */
+    mr_bytes others;    /* rows of the other sinks, one after the other: routes, windows, dead letters */
     uint32_t lives;
     uint64_t disk_changes;
 } sim_result;

@@ -414,6 +414,8 @@ mr_status ring_insert(feature_key *key, const feature_event *event, uint32_t *ou
                       mr_error *err);
 /* Lets go of what no window can reach any more. */
 mr_status ring_evict(feature_key *key, mr_error *err);
+/* Removes what is at or before that time; not for plans with a base. */
+mr_status ring_forget(feature_key *key, int64_t time_us, mr_error *err);
 /* Number of elements at or before time_us, as an index; looks near `hint` first. */
 uint32_t ring_bound(const feature_plan *plan, const key_state *state, int64_t time_us,
                     uint32_t hint);

@@ -7,8 +7,8 @@
 #include <stdio.h>
 
 #define LATENESS_DEFAULT_US (INT64_C(3600) * MR_TIME_US_PER_SECOND)
-#define LENGTH_MAX_US       (INT64_C(1000) * 366 * MR_TIME_US_PER_DAY)
-#define TIMES_US_MAX        "1000 years"
+#define LENGTH_MAX_US       (INT64_C(10000) * 366 * MR_TIME_US_PER_DAY)
+#define TIMES_US_MAX        "10000 years"
 
 /* ---- checks ---- */
 

@@ -465,3 +465,12 @@ mr_status ring_evict(feature_key *key, mr_error *err)
         MR_TRY(ring_resize(key, (uint8_t)(state->ring_log2 - 1), err));
     return MR_OK;
 }
+
+mr_status ring_forget(feature_key *key, int64_t time_us, mr_error *err)
+{
+    const feature_plan *plan = key->plan;
+    key_state *state = state_of(key);
+    while (state->first < state->end && time_at(plan, state, state->first) <= time_us)
+        MR_TRY(evict_first(key, err));
+    return MR_OK;
+}

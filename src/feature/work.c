@@ -498,6 +498,18 @@ static void *get_value(mr_view_work *work, mr_slot *slot, const work_key *key, b
                              create, err);
 }
 
+static mr_status forget(feature_key *key, mr_slot *slot, int64_t time_us, mr_error *err)
+{
+    slot->changed_tick = mr_table_tick(slot->table);
+    if (!key->plan->has_base) {
+        MR_TRY(ring_forget(key, time_us, err));
+        if (state_of(key)->first < state_of(key)->end)
+            return MR_OK;
+    }
+    mr_slot_remove(slot, key->value);
+    return MR_OK;
+}
+
 static mr_status take_step(mr_view_work *work, work_thread *thread, size_t index)
 {
     mr_view_step step = step_at(work, index);
@@ -528,10 +540,8 @@ static mr_status take_step(mr_view_work *work, work_thread *thread, size_t index
         MR_TRY(answer(work, thread, &key, step.output, time_us, self));
     }
     thread->stats.queries += asks;
-    if ((step.act & MR_VIEW_FORGET) != 0 && key.value != NULL) {
-        mr_slot_remove(slot, key.value);
-        return MR_OK;
-    }
+    if ((step.act & MR_VIEW_FORGET) != 0 && key.value != NULL)
+        return forget(&key, slot, time_us, &thread->error);
     if (!updates)
         return MR_OK;
     return key.plan->fast != NULL ? fast_evict(&key, &thread->error)

@@ -20,7 +20,7 @@ static mr_status commit_sinks(mr_pipeline *pipeline, mr_error *err)
     MR_TRY(run_sink_commit(&pipeline->dead.sink, err));
     for (size_t i = 0; i < pipeline->plan->source_count; i++)
         MR_TRY(run_sink_commit(&pipeline->dead_streams[i].sink, err));
-    return MR_OK;
+    return run_emits_commit(pipeline, err);
 }
 
 static size_t latency_bucket(int64_t us)

@@ -105,10 +105,11 @@ static mr_status open_state(mr_pipeline *pipeline, mr_error *err)
                                 .workers = pipeline->workers,
                                 .background = !pipeline->options.stepped};
     MR_TRY(mr_state_open(&options, &pipeline->state, err));
-    return run_views_open(pipeline, err);
+    MR_TRY(run_views_open(pipeline, err));
+    return run_emits_open(pipeline, err);
 }
 
-static mr_status open_view(mr_pipeline *pipeline, const plan_view *plan, run_view *view, mr_error *err)
+mr_status run_view_open(mr_pipeline *pipeline, const plan_view *plan, run_view *view, mr_error *err)
 {
     view->plan = plan;
     MR_TRY(mr_view_create(&plan->spec, pipeline->state, &view->view, err));
@@ -129,7 +130,7 @@ mr_status run_views_open(mr_pipeline *pipeline, mr_error *err)
     if (pipeline->views == NULL || pipeline->steps == NULL)
         return MR_OUT_OF_MEMORY(err);
     for (size_t i = 0; i < count; i++)
-        MR_TRY(open_view(pipeline, &pipeline->plan->views[i], &pipeline->views[i], err));
+        MR_TRY(run_view_open(pipeline, &pipeline->plan->views[i], &pipeline->views[i], err));
     return MR_OK;
 }
 
@@ -153,7 +154,9 @@ static mr_status open_sinks(mr_pipeline *pipeline, mr_error *err)
         if (plan->sources[i].file_count > 0)
             MR_TRY(run_dead_open(pipeline, producer, &pipeline->dead_streams[i], err));
     }
-    return any_check ? run_dead_open(pipeline, "checks", &pipeline->dead, err) : MR_OK;
+    if (any_check || plan->emit_count > 0)
+        MR_TRY(run_dead_open(pipeline, "checks", &pipeline->dead, err));
+    return MR_OK;
 }
 
 static mr_status open_workers(mr_pipeline *pipeline, mr_error *err)
@@ -208,6 +211,8 @@ static mr_status open_all(mr_pipeline *pipeline, mr_error *err)
         MR_TRY(open_sinks(pipeline, err));
     MR_TRY(open_streams(pipeline, err));
     MR_TRY(open_state(pipeline, err));
+    if (!pipeline->at_rest)
+        MR_TRY(run_emits_open_sinks(pipeline, err));
     MR_TRY(run_commit_start(pipeline, err));
     return run_recover(pipeline, err);
 }
@@ -263,7 +268,7 @@ mr_status mr_pipeline_features_at_rest(mr_plan *plan, const mr_pipeline_options 
 
 /* ---- death ---- */
 
-static void close_view(run_view *view)
+void run_view_close(run_view *view)
 {
     mr_view_work_destroy(view->work);
     mr_free(view->inputs);
@@ -307,11 +312,13 @@ void mr_pipeline_close(mr_pipeline *pipeline)
         return;
     run_commit_stop(pipeline);
     for (size_t i = 0; i < pipeline->plan->view_count && pipeline->views != NULL; i++)
-        close_view(&pipeline->views[i]);
+        run_view_close(&pipeline->views[i]);
+    run_emits_close_views(pipeline);
     mr_state_close(pipeline->state);
     for (size_t i = 0; i < pipeline->plan->view_count && pipeline->views != NULL; i++)
         mr_view_destroy(pipeline->views[i].view);
     mr_free(pipeline->views);
+    run_emits_close(pipeline);
     for (size_t i = 0; i < pipeline->stream_count; i++)
         mr_stream_close(pipeline->streams[i]);
     for (size_t i = 0; i < pipeline->sink_count; i++)
@@ -342,6 +349,7 @@ static mr_status append_to_sinks(mr_pipeline *pipeline, const micro_batch *batch
         MR_TRY(run_sink_append(pipeline, &pipeline->sinks[i], batch, rows,
                                main_sink ? &pipeline->last_output : NULL, err));
     }
+    MR_TRY(run_emits_append(pipeline, batch, err));
     MR_TRY(run_dead_flush(&pipeline->dead, err));
     for (size_t i = 0; i < pipeline->plan->source_count; i++)
         MR_TRY(run_dead_flush(&pipeline->dead_streams[i], err));
@@ -491,6 +499,7 @@ mr_status mr_pipeline_stop(mr_pipeline *pipeline, mr_error *err)
     MR_TRY(run_commit_wait(pipeline, err));
     for (size_t i = 0; i < pipeline->sink_count; i++)
         MR_TRY(mr_topic_sync(pipeline->sinks[i].topic, 0, err));
+    MR_TRY(run_emits_sync(pipeline, err));
     return run_checkpoint_tick(pipeline, true, err);
 }
 

@@ -108,7 +108,8 @@ typedef struct mr_pipeline_stats {
     uint64_t micro_batches;
     uint64_t decisions;       /* rows appended to the main sink by this process */
     uint64_t dead_letters;
-    uint64_t late;
+    uint64_t late;            /* for a feature view: beyond its lateness; still decided */
+    uint64_t late_windows;    /* for an emitting window: put to the dead letters */
     uint64_t replayed;        /* records taken again at open */
     uint64_t lag;             /* records visible in the sources and not taken yet */
     uint64_t checkpoints;

@@ -318,6 +318,7 @@ static mr_status make_plan(plan_maker *maker)
     MR_TRY(make_decide(maker));
     MR_TRY(plan_frame_schema(maker, &plan->frame));
     MR_TRY(plan_make_sinks(maker));
+    MR_TRY(plan_make_emits(maker));
     return hash_plan(maker);
 }
 
@@ -387,6 +388,7 @@ void mr_plan_release(mr_plan *plan)
         plan_release_view(&plan->views[i]);
     for (size_t i = 0; i < plan->sink_count; i++)
         plan_release_sink(&plan->sinks[i]);
+    plan_release_emits(plan);
     mr_expr_destroy(plan->filter);
     plan_release_columns(&plan->early);
     plan_release_columns(&plan->late);

@@ -56,6 +56,16 @@ static void write_source(mr_bytes *out, const mr_plan *plan, size_t index)
         mr_bytes_printf(out, "  idle after %lld us\n", (long long)source->idle_us);
 }
 
+/* A text of several lines, indented. */
+static void write_lines(mr_bytes *out, const char *text)
+{
+    for (const char *at = text; at != NULL && *at != '\0';) {
+        size_t line = strcspn(at, "\n");
+        mr_bytes_printf(out, "  %.*s\n", (int)line, at);
+        at += line + (at[line] != '\0');
+    }
+}
+
 static void write_view(mr_bytes *out, const mr_plan *plan, const plan_view *view)
 {
     const mr_schema *source = plan->sources[view->source].frame;
@@ -68,13 +78,7 @@ static void write_view(mr_bytes *out, const mr_plan *plan, const plan_view *view
             mr_bytes_printf(out, " (looked up by %s)", plan->frame->fields[view->lookup_columns[i]].name);
     }
     mr_bytes_append_byte(out, '\n');
-    if (view->text != NULL) {
-        for (const char *at = view->text; *at != '\0';) {
-            size_t line = strcspn(at, "\n");
-            mr_bytes_printf(out, "  %.*s\n", (int)line, at);
-            at += line + (at[line] != '\0');
-        }
-    }
+    write_lines(out, view->text);
     mr_bytes_append_text(out, "  gives ");
     write_schema(out, plan->frame, view->first_output, view->output_count);
     mr_bytes_append_byte(out, '\n');
@@ -106,6 +110,20 @@ static void write_sink(mr_bytes *out, const plan_sink *sink)
     mr_bytes_append_byte(out, '\n');
 }
 
+static void write_emit(mr_bytes *out, const mr_plan *plan, const plan_emit *emit)
+{
+    mr_bytes_printf(out, "aggregate %s from %s\n", emit->name, plan->sources[emit->source].name);
+    if (emit->session)
+        mr_bytes_printf(out, "  session, gap %lld us", (long long)emit->gap_us);
+    else
+        mr_bytes_printf(out, "  window of %lld us every %lld us", (long long)emit->width_us,
+                        (long long)emit->hop_us);
+    mr_bytes_printf(out, ", lateness %lld us\n", (long long)emit->lateness_us);
+    write_condition(out, "where", emit->where);
+    write_lines(out, emit->view.text);
+    write_sink(out, &emit->sink);
+}
+
 static void write_text(const mr_plan *plan, mr_bytes *out)
 {
     mr_bytes_printf(out, "pipeline %s\n", plan->name);
@@ -124,6 +142,8 @@ static void write_text(const mr_plan *plan, mr_bytes *out)
     write_columns(out, "decide", &plan->decide, "");
     for (size_t i = 0; i < plan->sink_count; i++)
         write_sink(out, &plan->sinks[i]);
+    for (size_t i = 0; i < plan->emit_count; i++)
+        write_emit(out, plan, &plan->emits[i]);
     mr_bytes_printf(out, "dead letters %s\n", plan->dead_letters);
 }
 
@@ -173,6 +193,13 @@ static void write_json(const mr_plan *plan, mr_bytes *out)
         json_text(out, "topic", plan->sinks[i].topic);
         mr_bytes_append_text(out, ",\"columns\":");
         json_schema(out, plan->sinks[i].schema);
+        mr_bytes_append_byte(out, '}');
+    }
+    for (size_t i = 0; i < plan->emit_count; i++) {
+        mr_bytes_append_text(out, plan->sink_count + i > 0 ? ",{" : "{");
+        json_text(out, "topic", plan->emits[i].sink.topic);
+        mr_bytes_append_text(out, ",\"columns\":");
+        json_schema(out, plan->emits[i].sink.schema);
         mr_bytes_append_byte(out, '}');
     }
     mr_bytes_append_text(out, "],");

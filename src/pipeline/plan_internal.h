@@ -66,6 +66,7 @@ typedef struct plan_view {
     size_t where_count;
     uint32_t first_output;  /* column of the frame */
     uint32_t output_count;
+    mr_field *outputs;      /* their names and types */
     const char *text;       /* the view's own account of itself; part of the plan's hash */
 } plan_view;
 
@@ -93,6 +94,22 @@ typedef struct plan_sink {
     const char *event_time; /* of the topic when it is created; NULL: none */
 } plan_sink;
 
+/* A window that emits rows when the watermark passes; see emit.h. */
+typedef struct plan_emit {
+    const char *name;
+    uint32_t source;
+    bool session;
+    int64_t width_us, hop_us; /* tumbling: equal */
+    int64_t gap_us;
+    int64_t lateness_us;
+    mr_expr *where;
+    plan_view view;       /* keys: the columns of `key`, and the window's start unless it is a session */
+    uint32_t key_count;   /* columns of `key` */
+    mr_schema *frame;     /* key columns, window_start, window_end, aggregates */
+    uint32_t value_count; /* aggregates of the user; a session's view has two more, its first and last time */
+    plan_sink sink;
+} plan_emit;
+
 struct mr_plan {
     _Atomic uint32_t owners;
     mr_arena arena;         /* of everything below but the objects that are released one by one */
@@ -114,6 +131,8 @@ struct mr_plan {
     size_t sink_count;
     bool has_main_sink;
     const char *dead_letters; /* topic, full name */
+    plan_emit *emits;
+    size_t emit_count;
 };
 
 /* While a plan is being compiled. */
@@ -135,8 +154,17 @@ void plan_release_source(plan_source *source);
 /* ---- plan_view.c ---- */
 mr_status plan_make_views(plan_maker *maker);
 void plan_release_view(plan_view *view);
+mr_status plan_find_source(plan_maker *maker, const mr_spec_text *name, uint32_t *out);
+/* A view that belongs to an emitting window: its outputs are not columns of the main frame. */
+mr_status plan_make_emit_view(plan_maker *maker, const mr_spec_view *from, uint32_t source,
+                              const mr_schema *frame, bool window_key, plan_view *view);
+/* ---- plan_emit.c ---- */
+mr_status plan_make_emits(plan_maker *maker);
+void plan_release_emits(mr_plan *plan);
 /* ---- plan_sink.c ---- */
 mr_status plan_make_sinks(plan_maker *maker);
+/* Refuses a topic that this plan reads or writes already. */
+mr_status plan_check_topic_free(plan_maker *maker, const mr_spec_text *where, const char *topic);
 /* One sink over the columns of a frame (the main frame, or what an emitting window makes). */
 mr_status plan_make_sink(plan_maker *maker, const mr_spec_sink *from, const mr_schema *frame, plan_sink *sink);
 mr_status plan_resolve_topic(plan_maker *maker, const mr_spec_text *text, const char **out);

@@ -92,15 +92,19 @@ mr_status plan_make_sink(plan_maker *maker, const mr_spec_sink *from, const mr_s
 }
 
 /* A pipeline that reads what it writes would never end; two sinks on one topic would fence each other. */
-static mr_status check_topic_free(plan_maker *maker, const mr_spec_text *where, const char *topic)
+mr_status plan_check_topic_free(plan_maker *maker, const mr_spec_text *where, const char *topic)
 {
     const mr_plan *plan = maker->plan;
     for (size_t i = 0; i < plan->source_count; i++)
         if (plan->sources[i].topic != NULL && strcmp(plan->sources[i].topic, topic) == 0)
             return PLAN_FAIL(maker, where, MR_INVALID, "topic %s is a source of this pipeline", topic);
-    for (size_t i = 0; i + 1 < plan->sink_count; i++)
-        if (strcmp(plan->sinks[i].topic, topic) == 0)
-            return PLAN_FAIL(maker, where, MR_INVALID, "topic %s is a sink of this pipeline already", topic);
+    bool taken = false;
+    for (size_t i = 0; i < plan->sink_count; i++)
+        taken = taken || strcmp(plan->sinks[i].topic, topic) == 0;
+    for (size_t i = 0; i < plan->emit_count; i++)
+        taken = taken || (plan->emits[i].sink.topic != NULL && strcmp(plan->emits[i].sink.topic, topic) == 0);
+    if (taken)
+        return PLAN_FAIL(maker, where, MR_INVALID, "topic %s is a sink of this pipeline already", topic);
     return MR_OK;
 }
 
@@ -115,10 +119,13 @@ static const char *event_time_of(const mr_plan *plan, const plan_sink *sink)
 static mr_status add_sink(plan_maker *maker, const mr_spec_sink *from)
 {
     mr_plan *plan = maker->plan;
+    const char *topic;
+    MR_TRY(plan_resolve_topic(maker, &from->topic, &topic));
+    MR_TRY(plan_check_topic_free(maker, &from->topic, topic));
     plan_sink *sink = &plan->sinks[plan->sink_count++];
     MR_TRY(plan_make_sink(maker, from, plan->frame, sink));
     sink->event_time = event_time_of(plan, sink);
-    return check_topic_free(maker, &from->topic, sink->topic);
+    return MR_OK;
 }
 
 static mr_status make_dead_letters(plan_maker *maker)

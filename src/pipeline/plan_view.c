@@ -20,6 +20,7 @@ typedef struct view_maker {
     mr_view_aggregate *aggregates;
     size_t aggregate_room;
     size_t aggregate_count;
+    bool window_key; /* an emitting window: its start is a key column of its own, behind the others */
 } view_maker;
 
 void plan_release_view(plan_view *view)
@@ -346,7 +347,7 @@ static mr_status add_aggregate(view_maker *vm, const mr_spec_aggregate *from)
 
 /* ---- keys ---- */
 
-static mr_status find_source(plan_maker *maker, const mr_spec_text *name, uint32_t *out)
+mr_status plan_find_source(plan_maker *maker, const mr_spec_text *name, uint32_t *out)
 {
     const mr_plan *plan = maker->plan;
     const char *names[MR_SOURCES_MAX];
@@ -376,16 +377,17 @@ static mr_status read_keys(view_maker *vm, const mr_schema *on_frame)
 {
     const mr_spec_view *from = vm->from;
     const mr_spec_texts *lookup = from->lookup.count > 0 ? &from->lookup : &from->key;
-    if (from->key.count > MR_VIEW_KEYS_MAX)
+    if (from->key.count + vm->window_key > MR_VIEW_KEYS_MAX)
         return PLAN_FAIL(vm->maker, &from->key.items[0], MR_FULL, "more than %d key columns", MR_VIEW_KEYS_MAX);
     if (lookup->count != from->key.count)
         return PLAN_FAIL(vm->maker, &lookup->items[0], MR_INVALID, "lookup names %zu columns, key %zu",
                          lookup->count, from->key.count);
     MR_TRY(find_keys(vm, &from->key, vm->source_frame, &vm->view->key_columns));
     MR_TRY(find_keys(vm, lookup, on_frame, &vm->view->lookup_columns));
-    mr_type *types = MR_ARENA_ARRAY(vm->maker->arena, mr_type, from->key.count);
+    mr_type *types = MR_ARENA_ARRAY(vm->maker->arena, mr_type, from->key.count + 1);
     if (types == NULL)
         return MR_OUT_OF_MEMORY(vm->maker->err);
+    types[from->key.count] = (mr_type){MR_TIMESTAMP, 0};
     for (size_t i = 0; i < from->key.count; i++) {
         types[i] = vm->source_frame->fields[vm->view->key_columns[i]].type;
         mr_type other = on_frame->fields[vm->view->lookup_columns[i]].type;
@@ -397,7 +399,7 @@ static mr_status read_keys(view_maker *vm, const mr_schema *on_frame)
                              vm->maker->plan->sources[vm->view->source].name, mr_type_format(other, b));
     }
     vm->view->spec.keys = types;
-    vm->view->spec.key_count = from->key.count;
+    vm->view->spec.key_count = from->key.count + vm->window_key;
     return MR_OK;
 }
 
@@ -433,7 +435,7 @@ static mr_status fill_spec(view_maker *vm)
 }
 
 /* Lets the view itself check the spec and say what it yields. */
-static mr_status add_outputs(view_maker *vm)
+static mr_status ask_outputs(view_maker *vm)
 {
     plan_maker *maker = vm->maker;
     mr_view *trial = NULL;
@@ -442,12 +444,13 @@ static mr_status add_outputs(view_maker *vm)
         mr_error_place(maker->err, maker->plan->file, vm->from->name.line, vm->from->name.column);
     if (status != MR_OK)
         return status;
-    vm->view->first_output = (uint32_t)maker->field_count;
     vm->view->output_count = (uint32_t)mr_view_output_count(trial);
-    for (size_t i = 0; status == MR_OK && i < vm->view->output_count; i++) {
-        mr_view_output output = mr_view_output_at(trial, i);
-        status = plan_add_field(maker, &vm->from->name, vm->aggregates[i].name, output.type, true);
-    }
+    vm->view->outputs = MR_ARENA_ARRAY(maker->arena, mr_field, vm->view->output_count);
+    if (vm->view->outputs == NULL)
+        status = MR_OUT_OF_MEMORY(maker->err);
+    for (size_t i = 0; status == MR_OK && i < vm->view->output_count; i++)
+        vm->view->outputs[i] = (mr_field){
+            .name = vm->aggregates[i].name, .type = mr_view_output_at(trial, i).type, .nullable = true};
     mr_bytes text = {0};
     mr_view_text(trial, &text);
     vm->view->text = text.failed ? NULL : mr_arena_strndup(maker->arena, (const char *)text.data, text.size);
@@ -458,31 +461,53 @@ static mr_status add_outputs(view_maker *vm)
     return status;
 }
 
-static mr_status make_view(plan_maker *maker, const mr_spec_view *from, const mr_schema *early_frame,
-                           plan_view *view)
+static mr_status compile_view(view_maker *vm, const mr_schema *on_frame)
 {
-    view_maker vm = {.maker = maker, .from = from, .view = view, .aggregate_room = MR_VIEW_AGGREGATES_MAX};
-    view->name = from->name.text;
-    view->source = maker->plan->on;
-    if (from->from.text != NULL)
-        MR_TRY(find_source(maker, &from->from, &view->source));
-    view->self = view->source == maker->plan->on;
-    vm.source_frame = view->self ? early_frame : maker->plan->sources[view->source].frame;
+    plan_maker *maker = vm->maker;
+    plan_view *view = vm->view;
+    const mr_spec_view *from = vm->from;
     view->inputs = MR_ARENA_ARRAY(maker->arena, plan_input, MR_VIEW_INPUTS_MAX);
     view->wheres = MR_ARENA_ARRAY(maker->arena, plan_input, MR_VIEW_WHERES_MAX);
     size_t room = 0;
     for (size_t i = 0; i < from->aggregate_count; i++)
         room += MR_MAX(from->aggregates[i].window_count, MR_MAX(from->window_count, 1));
-    vm.aggregate_room = MR_MIN(room, MR_VIEW_AGGREGATES_MAX);
-    vm.aggregates = MR_ARENA_ARRAY(maker->arena, mr_view_aggregate, vm.aggregate_room);
-    if (view->inputs == NULL || view->wheres == NULL || vm.aggregates == NULL)
+    vm->aggregate_room = MR_MIN(room, MR_VIEW_AGGREGATES_MAX);
+    vm->aggregates = MR_ARENA_ARRAY(maker->arena, mr_view_aggregate, vm->aggregate_room);
+    if (view->inputs == NULL || view->wheres == NULL || vm->aggregates == NULL)
         return MR_OUT_OF_MEMORY(maker->err);
-    MR_TRY(read_keys(&vm, early_frame));
+    MR_TRY(read_keys(vm, on_frame));
     for (size_t i = 0; i < from->aggregate_count; i++)
-        MR_TRY(add_aggregate(&vm, &from->aggregates[i]));
-    MR_TRY(fill_spec(&vm));
-    MR_TRY(write_lineage(&vm));
-    return add_outputs(&vm);
+        MR_TRY(add_aggregate(vm, &from->aggregates[i]));
+    MR_TRY(fill_spec(vm));
+    MR_TRY(write_lineage(vm));
+    return ask_outputs(vm);
+}
+
+static mr_status make_view(plan_maker *maker, const mr_spec_view *from, const mr_schema *early_frame,
+                           plan_view *view)
+{
+    view_maker vm = {.maker = maker, .from = from, .view = view};
+    view->name = from->name.text;
+    view->source = maker->plan->on;
+    if (from->from.text != NULL)
+        MR_TRY(plan_find_source(maker, &from->from, &view->source));
+    view->self = view->source == maker->plan->on;
+    vm.source_frame = view->self ? early_frame : maker->plan->sources[view->source].frame;
+    MR_TRY(compile_view(&vm, early_frame));
+    view->first_output = (uint32_t)maker->field_count;
+    for (size_t i = 0; i < view->output_count; i++)
+        MR_TRY(plan_add_field(maker, &from->name, view->outputs[i].name, view->outputs[i].type, true));
+    return MR_OK;
+}
+
+mr_status plan_make_emit_view(plan_maker *maker, const mr_spec_view *from, uint32_t source,
+                              const mr_schema *frame, bool window_key, plan_view *view)
+{
+    view_maker vm = {.maker = maker, .from = from, .view = view, .source_frame = frame, .window_key = window_key};
+    view->name = from->name.text;
+    view->source = source;
+    view->self = source == maker->plan->on;
+    return compile_view(&vm, frame);
 }
 
 mr_status plan_make_views(plan_maker *maker)

@@ -33,6 +33,7 @@ static void encode_flow(const mr_pipeline *pipeline, mr_bytes *out)
         mr_bytes_append(out, stream->name, bytes);
         mr_bytes_append_u64(out, mr_stream_ordinal(stream));
     }
+    run_emits_encode(pipeline, out);
 }
 
 static mr_stream *find_stream(mr_pipeline *pipeline, const char *name, size_t bytes, uint32_t *out_index)
@@ -66,6 +67,8 @@ static mr_status decode_flow(mr_pipeline *pipeline, const mr_bytes *flow, uint64
         if (stream != NULL)
             MR_TRY(mr_stream_seek(stream, ordinal, err));
     }
+    if (!reader.failed)
+        MR_TRY(run_emits_decode(pipeline, &reader, err));
     return reader.failed ? MR_FAIL(err, MR_CORRUPT, "the checkpoint's flow is cut short") : MR_OK;
 }
 
@@ -144,6 +147,8 @@ mr_status run_recover(mr_pipeline *pipeline, mr_error *err)
     }
     mr_bytes_deinit(&found.flow);
     pipeline->commit.position_done = pipeline->position; /* nothing below is waited for */
+    if (status == MR_OK)
+        status = run_emits_restore(pipeline, err);
     if (status == MR_OK)
         status = replay_all(pipeline, err);
     pipeline->stats.position = pipeline->position;

@@ -106,8 +106,8 @@ static void fill_merged(const mr_pipeline *pipeline, const micro_batch *batch, u
 
 /* ---- check and filter ---- */
 
-static const mr_stream *stream_at(const mr_pipeline *pipeline, const micro_batch *batch, uint32_t merged,
-                                  uint64_t *out_ordinal)
+const mr_stream *run_stream_at(const mr_pipeline *pipeline, const micro_batch *batch, uint32_t merged,
+                               uint64_t *out_ordinal)
 {
     uint64_t before[STREAMS_MAX] = {0};
     uint32_t m = 0;
@@ -123,28 +123,39 @@ static const mr_stream *stream_at(const mr_pipeline *pipeline, const micro_batch
     MR_UNREACHABLE();
 }
 
-/* A record that failed its check, as JSON, for its decoded form is all that a topic has of it. */
-static mr_status reject_row(mr_pipeline *pipeline, const micro_batch *batch, const plan_source *source,
-                            const mr_batch *raw, uint32_t row, uint32_t merged, mr_error *err)
+/* The record as JSON, for its decoded form is all that a topic has of it. */
+mr_status run_reject_row(mr_pipeline *pipeline, const micro_batch *batch, const plan_source *source,
+                         const mr_column *columns, uint32_t row, uint32_t merged, const char *reason, mr_error *err)
 {
     uint64_t ordinal;
-    const mr_stream *stream = stream_at(pipeline, batch, merged, &ordinal);
+    const mr_stream *stream = run_stream_at(pipeline, batch, merged, &ordinal);
     char place[MR_TOPIC_NAME_MAX + 48];
     if (source->topic != NULL)
         (void)snprintf(place, sizeof place, "%s/%u@%" PRIu64, source->topic, stream->partition, ordinal);
     else
         (void)snprintf(place, sizeof place, "%s, record %" PRIu64, source->name, ordinal + 1);
-    mr_bytes text = {0}, reason = {0};
-    mr_encode_rows(&(mr_encoder_options){.format = MR_FORMAT_JSONL}, raw, row, 1, &text);
+    mr_batch raw = {.row_count = row + 1, .schema = source->schema,
+                    .columns = (mr_column *)(uintptr_t)columns}; /* only read */
+    mr_bytes text = {0};
+    mr_encode_rows(&(mr_encoder_options){.format = MR_FORMAT_JSONL}, &raw, row, 1, &text);
+    mr_status status = text.failed ? MR_OUT_OF_MEMORY(err) : MR_OK;
+    if (status == MR_OK)
+        run_dead_add(pipeline, &pipeline->dead,
+                     &(mr_dead_letter){source->name, place, "", reason, text.data, text.size - 1},
+                     batch->position + merged);
+    mr_bytes_deinit(&text);
+    return status;
+}
+
+static mr_status reject_unchecked(mr_pipeline *pipeline, const micro_batch *batch, const plan_source *source,
+                                  const mr_batch *raw, uint32_t row, uint32_t merged, mr_error *err)
+{
+    mr_bytes reason = {0};
     mr_bytes_append_text(&reason, "the source's check is not true: ");
     mr_expr_format(source->check, &reason);
     const char *words = mr_bytes_text(&reason);
-    mr_status status = text.failed || words == NULL ? MR_OUT_OF_MEMORY(err) : MR_OK;
-    if (status == MR_OK)
-        run_dead_add(pipeline, &pipeline->dead,
-                     &(mr_dead_letter){source->name, place, "", words, text.data, text.size - 1},
-                     batch->position + merged);
-    mr_bytes_deinit(&text);
+    mr_status status = words == NULL ? MR_OUT_OF_MEMORY(err)
+                                     : run_reject_row(pipeline, batch, source, raw->columns, row, merged, words, err);
     mr_bytes_deinit(&reason);
     return status;
 }
@@ -157,8 +168,8 @@ static mr_status reject_rows(mr_pipeline *pipeline, const micro_batch *batch, co
         if (at < kept && pipeline->selection[at] == row)
             at++;
         else
-            MR_TRY(reject_row(pipeline, batch, source, raw, row, rows->merged != NULL ? rows->merged[row] : row,
-                              err));
+            MR_TRY(reject_unchecked(pipeline, batch, source, raw, row,
+                                    rows->merged != NULL ? rows->merged[row] : row, err));
     }
     return MR_OK;
 }

@@ -137,11 +137,11 @@ mr_status run_sink_commit(run_sink *sink, mr_error *err); /* any thread */
 
 /* ---- dead letters ---- */
 
-/* Collects letters with ascending sequences and appends them together. */
+/* Collects the letters of a micro-batch and appends them together, by sequence. */
 typedef struct run_dead {
     run_sink sink;
-    mr_builder rows; /* schema NULL: not open */
-    uint64_t first, next;
+    mr_builder rows;    /* schema NULL: not open */
+    mr_bytes sequences; /* uint64_t per row */
 } run_dead;
 
 mr_status run_dead_open(mr_pipeline *pipeline, const char *producer, run_dead *dead, mr_error *err);
@@ -198,6 +198,7 @@ struct mr_pipeline {
     size_t replay_next;
     uint32_t replay_map[STREAMS_MAX]; /* journal stream -> ours */
     run_view *views;
+    struct run_emit *emits;
     run_sink *sinks;
     size_t sink_count;
     run_dead dead;                         /* records that failed a check, by position */
@@ -230,6 +231,11 @@ struct mr_pipeline {
 mr_status run_source_partitions(mr_pipeline *pipeline, const plan_source *source, uint32_t *out, mr_error *err);
 mr_status run_stream_reject(void *context, mr_stream *stream, const stream_reject *reject, mr_error *err);
 mr_status run_views_open(mr_pipeline *pipeline, mr_error *err);
+mr_status run_view_open(mr_pipeline *pipeline, const plan_view *plan, run_view *view, mr_error *err);
+void run_view_close(run_view *view); /* all but the view itself, which outlives the state */
+/* Evaluates arguments or conditions of a view over the rows that feed it. */
+mr_status run_eval_inputs(mr_pipeline *pipeline, const plan_input *inputs, size_t count, const source_rows *rows,
+                          mr_column *out, mr_error *err);
 /* take.c: fills batch->runs, rows, forced and takes nothing yet. rows 0: nothing to take now. */
 mr_status run_take(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
 /* rows.c: moves the rows out of the streams into batch->sources. */
@@ -237,6 +243,12 @@ mr_status run_rows(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
 void run_rows_release(mr_pipeline *pipeline, micro_batch *batch);
 /* Keeps only the rows for which it is true. */
 mr_status run_rows_filter(mr_pipeline *pipeline, const mr_expr *filter, source_rows *rows, mr_error *err);
+/* Name and offset of the record at a merged index, for the place of a dead letter. */
+const mr_stream *run_stream_at(const mr_pipeline *pipeline, const micro_batch *batch, uint32_t merged,
+                               uint64_t *out_ordinal);
+/* Puts a record of a source into the dead letters by position. `columns`: the source's frame. */
+mr_status run_reject_row(mr_pipeline *pipeline, const micro_batch *batch, const plan_source *source,
+                         const mr_column *columns, uint32_t row, uint32_t merged, const char *reason, mr_error *err);
 /* stage.c */
 mr_status run_stages(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
 /* commit.c */
@@ -250,5 +262,19 @@ mr_status run_recover(mr_pipeline *pipeline, mr_error *err);
 /* Maps the entry's stream numbers to ours, in pipeline->replay_map. */
 mr_status run_replay_map(mr_pipeline *pipeline, const journal_entry *entry, mr_error *err);
 mr_status run_checkpoint_tick(mr_pipeline *pipeline, bool all, mr_error *err);
+/* emit.c */
+mr_status run_emits_open(mr_pipeline *pipeline, mr_error *err); /* adds tables: before recovery */
+mr_status run_emits_open_sinks(mr_pipeline *pipeline, mr_error *err);
+mr_status run_emits_restore(mr_pipeline *pipeline, mr_error *err); /* after the state is loaded */
+/* Watermarks into and out of a checkpoint's flow bytes. */
+void run_emits_encode(const mr_pipeline *pipeline, mr_bytes *out);
+mr_status run_emits_decode(mr_pipeline *pipeline, mr_reader *from, mr_error *err);
+/* After the early derives and the filter of the `on` source. */
+mr_status run_emits_batch(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
+mr_status run_emits_append(mr_pipeline *pipeline, const micro_batch *batch, mr_error *err);
+mr_status run_emits_commit(mr_pipeline *pipeline, mr_error *err); /* any thread */
+mr_status run_emits_sync(mr_pipeline *pipeline, mr_error *err);
+void run_emits_close_views(mr_pipeline *pipeline); /* before the state is closed */
+void run_emits_close(mr_pipeline *pipeline);
 
 #endif

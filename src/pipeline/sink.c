@@ -9,6 +9,7 @@
 #include "base/hash.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define EPOCH 1 /* the partition's write lock already keeps a second instance away */
@@ -192,17 +193,59 @@ void run_dead_close(run_dead *dead)
 {
     run_sink_close(&dead->sink);
     mr_builder_deinit(&dead->rows);
+    mr_bytes_deinit(&dead->sequences);
 }
 
 void run_dead_add(mr_pipeline *pipeline, run_dead *dead, const mr_dead_letter *letter, uint64_t sequence)
 {
     if (sequence < dead->sink.known)
         return;
-    if (dead->rows.columns[0].row_count == 0)
-        dead->first = sequence;
-    dead->next = sequence + 1;
+    mr_bytes_append(&dead->sequences, &sequence, sizeof sequence);
     mr_dead_letter_add(&dead->rows, letter);
     pipeline->stats.dead_letters++;
+}
+
+typedef struct letter_place {
+    uint64_t sequence;
+    uint32_t row;
+} letter_place;
+
+static int by_sequence(const void *a, const void *b)
+{
+    const letter_place *left = a, *right = b;
+    if (left->sequence != right->sequence)
+        return left->sequence < right->sequence ? -1 : 1;
+    return left->row < right->row ? -1 : left->row > right->row;
+}
+
+/* Several stages of one micro-batch may have rejected records: in the topic they stand by position, so that the
+ * cut of micro-batches does not show. */
+static mr_status sort_letters(const run_dead *dead, mr_batch **batch, uint64_t *out_first, uint64_t *out_next,
+                              mr_error *err)
+{
+    const uint64_t *sequences = (const uint64_t *)(const void *)dead->sequences.data;
+    uint32_t count = (*batch)->row_count;
+    letter_place *places = mr_alloc(count * sizeof *places);
+    uint32_t *rows = mr_alloc(count * sizeof *rows);
+    mr_batch *sorted = NULL;
+    mr_status status = places != NULL && rows != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
+    for (uint32_t i = 0; status == MR_OK && i < count; i++)
+        places[i] = (letter_place){sequences[i], i};
+    if (status == MR_OK) {
+        qsort(places, count, sizeof *places, by_sequence);
+        *out_first = places[0].sequence;
+        *out_next = places[count - 1].sequence + 1;
+        for (uint32_t i = 0; i < count; i++)
+            rows[i] = places[i].row;
+        status = mr_batch_gather(*batch, rows, count, &sorted, err);
+    }
+    mr_free(places);
+    mr_free(rows);
+    if (status != MR_OK)
+        return status;
+    mr_batch_release(*batch);
+    *batch = sorted;
+    return MR_OK;
 }
 
 mr_status run_dead_flush(run_dead *dead, mr_error *err)
@@ -210,8 +253,14 @@ mr_status run_dead_flush(run_dead *dead, mr_error *err)
     if (dead->rows.schema == NULL || dead->rows.columns[0].row_count == 0)
         return MR_OK;
     mr_batch *batch;
+    uint64_t first, next;
+    if (dead->sequences.failed)
+        return MR_OUT_OF_MEMORY(err);
     MR_TRY(mr_builder_finish(&dead->rows, &batch, err));
-    mr_status status = run_sink_append_batch(&dead->sink, batch, dead->first, dead->next, err);
+    mr_status status = sort_letters(dead, &batch, &first, &next, err);
+    if (status == MR_OK)
+        status = run_sink_append_batch(&dead->sink, batch, first, next, err);
+    mr_bytes_clear(&dead->sequences);
     mr_batch_release(batch);
     return status;
 }

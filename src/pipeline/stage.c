@@ -28,8 +28,8 @@ static mr_status compute(mr_pipeline *pipeline, const plan_columns *columns, sou
 
 /* ---- features ---- */
 
-static mr_status eval_inputs(mr_pipeline *pipeline, const plan_input *inputs, size_t count,
-                             const source_rows *rows, mr_column *out, mr_error *err)
+mr_status run_eval_inputs(mr_pipeline *pipeline, const plan_input *inputs, size_t count, const source_rows *rows,
+                          mr_column *out, mr_error *err)
 {
     eval_item items[MR_VIEW_INPUTS_MAX];
     for (size_t i = 0; i < count; i++)
@@ -67,8 +67,8 @@ static mr_status begin_view(mr_pipeline *pipeline, const micro_batch *batch, run
     const source_rows *queries = &batch->sources[pipeline->plan->on];
     static const mr_column none;
     if (updates->count > 0) {
-        MR_TRY(eval_inputs(pipeline, plan->inputs, plan->input_count, updates, view->inputs, err));
-        MR_TRY(eval_inputs(pipeline, plan->wheres, plan->where_count, updates, view->wheres, err));
+        MR_TRY(run_eval_inputs(pipeline, plan->inputs, plan->input_count, updates, view->inputs, err));
+        MR_TRY(run_eval_inputs(pipeline, plan->wheres, plan->where_count, updates, view->wheres, err));
     }
     for (size_t i = 0; i < plan->spec.key_count; i++) {
         view->keys[i] = updates->count > 0 ? updates->columns[plan->key_columns[i]] : none;
@@ -212,6 +212,7 @@ mr_status run_stages(mr_pipeline *pipeline, micro_batch *batch, mr_error *err)
     if (rows->count > 0)
         MR_TRY(compute(pipeline, &plan->early, rows, err));
     MR_TRY(run_rows_filter(pipeline, plan->filter, rows, err));
+    MR_TRY(run_emits_batch(pipeline, batch, err));
     MR_TRY(features(pipeline, batch, err));
     if (rows->count == 0)
         return MR_OK;
