@@ -318,3 +318,29 @@ TEST(train, the_handbooks_protocol_gives_the_published_figures)
     mr_free(p.test);
     mr_cards_free(&p.cards);
 }
+
+/* Every allocation of ours fails once; the library's own are its affair. */
+TEST(train, survives_any_failing_allocation)
+{
+    mr_batch *batch = toy_batch(40, 4);
+    mr_setting settings[] = {
+        {"rounds", "1"}, {"max_depth", "2"}, {"validation_fraction", "0.25"}, {"nthread", "1"}};
+    mr_train_rows rows = {.batch = batch, .label = "y", .time = "t"};
+    mr_train_options options = {.settings = settings, .setting_count = MR_COUNT_OF(settings)};
+    mr_status status = MR_NO_MEMORY;
+    mr_trained trained;
+    mr_error err = {0};
+    assert_ok(train_or_skip(&rows, &options, &trained, &err), &err);
+    mr_trained_deinit(&trained);
+    for (int64_t n = 0; status != MR_OK; n++) {
+        uint64_t before = mr_memory_used_bytes();
+        (void)mr_memory_fail_after(n, false);
+        status = mr_train(&rows, &options, &trained, &err);
+        (void)mr_memory_fail_after(-1, false);
+        if (status != MR_OK && status != MR_NO_MEMORY)
+            fail_msg("allocation %lld: %s", (long long)n, err.text);
+        mr_trained_deinit(&trained);
+        assert_int_equal(mr_memory_used_bytes(), before);
+    }
+    mr_batch_release(batch);
+}

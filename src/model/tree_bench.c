@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BATCH 20480
@@ -167,6 +168,18 @@ static void measure(const char *shape, side *s)
     close_ours(s);
 }
 
+/* With MILLRACE_BENCH_KEEP=FOLDER the models are left there, for bench/peers/trees.py to measure others on them. */
+static void keep_model(const char *shape, const mr_bytes *json)
+{
+    const char *folder = getenv("MILLRACE_BENCH_KEEP");
+    char path[1024];
+    mr_error err = {0};
+    if (folder == NULL)
+        return;
+    (void)snprintf(path, sizeof path, "%s/%s.json", folder, shape);
+    mr_bench_check(mr_fs_write_file(mr_fs_real(), path, json->data, json->size, &err), &err);
+}
+
 static void bench_recipe(const char *shape, const mr_oracle_recipe *recipe)
 {
     mr_error err = {0};
@@ -174,6 +187,7 @@ static void bench_recipe(const char *shape, const mr_oracle_recipe *recipe)
     mr_bytes json = {0};
     mr_bench_check(mr_oracle_train(recipe, 7, &oracle, &err), &err);
     mr_bench_check(mr_oracle_save(&oracle, &json, &err), &err);
+    keep_model(shape, &json);
     mr_random_seeded random;
     mr_random_seeded_init(&random, 8);
     float *rows = mr_alloc(sizeof(float) * BATCH * recipe->features);

@@ -342,3 +342,53 @@ TEST(tree, many_thresholds_and_many_features_are_the_librarys)
                                                                     "max_depth", "6")},
                        601, false);
 }
+
+/* The stated bound of sum=fast: trees x 2^-23 x the sum of the leaves' magnitudes. */
+TEST(tree, fast_sums_stay_within_their_bound)
+{
+    mr_error err = {0};
+    mr_oracle oracle;
+    mr_bytes json = {0};
+    static const char *const parameters[] = {"objective", "binary:logistic", "max_depth", "5",
+                                             NULL};
+    mr_oracle_recipe recipe = {
+        .rows = 1000, .features = 5, .rounds = 60, .groups = 1, .parameters = parameters};
+    mr_status status = mr_oracle_train(&recipe, 5, &oracle, &err);
+    if (status == MR_NOT_FOUND)
+        skip();
+    assert_ok(status, &err);
+    assert_ok(mr_oracle_save(&oracle, &json, &err), &err);
+    mr_random_seeded random = mr_test_random(9);
+    float rows[200 * 5], margins[2][200];
+    mr_oracle_fill(&recipe, &random, rows, 200);
+    double magnitude = 0;
+    for (int fast = 0; fast < 2; fast++) {
+        mr_setting settings[] = {{"sum", fast ? "fast" : "exact"}, {"row_kernel", "walk"}};
+        mr_model_options options = {.settings = settings, .setting_count = 2};
+        mr_model *model;
+        mr_scratch *scratch;
+        assert_ok(mr_model_open_bytes(json.data, json.size, &options, &model, &err), &err);
+        assert_ok(mr_scratch_create(model, &scratch, &err), &err);
+        for (int r = 0; r < 200; r++)
+            mr_model_score_row(model, rows + r * 5, &margins[fast][r], NULL, scratch);
+        const mr_forest *forest = mr_tree_model_forest(model);
+        for (uint32_t t = 0; !fast && t < forest->tree_count; t++) {
+            float largest = 0;
+            for (uint32_t i = forest->firsts[t]; i < forest->firsts[t + 1]; i++)
+                if (forest->nodes[i].feature == MR_TREE_LEAF)
+                    largest = fmaxf(largest, fabsf(forest->nodes[i].value));
+            magnitude += (double)largest;
+        }
+        mr_scratch_destroy(scratch);
+        mr_model_close(model);
+    }
+    size_t different = 0;
+    for (int r = 0; r < 200; r++) {
+        assert_true(fabs((double)margins[0][r] - (double)margins[1][r]) <=
+                    60 * ldexp(1, -23) * magnitude);
+        different += margins[0][r] != margins[1][r];
+    }
+    assert_true(different > 0); /* else the mode does nothing */
+    mr_bytes_deinit(&json);
+    mr_oracle_close(&oracle);
+}
