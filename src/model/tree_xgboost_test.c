@@ -50,6 +50,29 @@ TEST(tree_xgboost, follows_defaults_categories_and_signs)
     assert_true(margin_of(m, -INFINITY, 0, 16777216.0f) == base() + -0.25f + 0.5f);
 }
 
+/* Far out the library keeps expf finite: its smallest probability is that of -88.7. */
+TEST(tree_xgboost, probabilities_far_out_are_the_librarys)
+{
+    const char *text = MR_TEST_MODEL_OF(
+        "gbtree",
+        "[" MR_TEST_TREE("0", "[1,-1,-1]", "[2,-1,-1]", "[0,0,0]", "[0,-150,150]", "[1,0,0]",
+                         "[0,0,0]", "[]", "[]", "[]", "[]", "3") "," MR_TEST_TREE_1 "]",
+        "[0,0]", "", "5E-1", "binary:logistic", "3");
+    mr_error err = {0};
+    mr_model *model;
+    mr_scratch *scratch;
+    float inputs[] = {-1, 0, 0}, score, lowest = 1.0f / (expf(88.7f) + 1.0f + 1e-16f);
+    assert_ok(open_text(text, &model, &err), &err);
+    assert_ok(mr_scratch_create(model, &scratch, &err), &err);
+    mr_model_score_row(model, inputs, NULL, &score, scratch);
+    assert_true(score == lowest && score > 0.0f);
+    inputs[0] = 1;
+    mr_model_score_row(model, inputs, NULL, &score, scratch);
+    assert_true(score == 1.0f);
+    mr_scratch_destroy(scratch);
+    mr_model_close(model);
+}
+
 TEST(tree_xgboost, says_what_it_is)
 {
     mr_error err = {0};
