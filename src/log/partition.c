@@ -150,6 +150,24 @@ mr_status mr_partition_take_over(mr_partition *partition, mr_log_damage_fn repor
     return status;
 }
 
+mr_status mr_partition_settle(mr_partition *partition, mr_error *err)
+{
+    mr_status status = MR_OK;
+    mr_mutex_lock(&partition->append_lock);
+    mr_mutex_lock(&partition->lock);
+    if (!partition->writing) {
+        status = take_over(partition, err);
+        if (status == MR_OK) {
+            mr_partition_publish(partition, true); /* recovery has synced all */
+            partition->writing = false;
+            drop_files(partition);
+        }
+    }
+    mr_mutex_unlock(&partition->lock);
+    mr_mutex_unlock(&partition->append_lock);
+    return status;
+}
+
 void mr_partition_release(mr_partition *partition)
 {
     mr_mutex_lock(&partition->append_lock);

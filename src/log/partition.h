@@ -85,6 +85,9 @@ uint64_t mr_partition_salt(uint64_t topic_salt, uint32_t number);
 /* Becomes the writer: lock, recovery, first publication. Nothing to do when it is already. */
 mr_status mr_partition_take_over(mr_partition *partition, mr_log_damage_fn report, void *context,
                                  mr_error *err);
+/* Recovers and publishes what a dead writer left, and stays a reader; nothing to do for the writer. In one
+ * step, so that a thread that takes over meanwhile keeps what it took. */
+mr_status mr_partition_settle(mr_partition *partition, mr_error *err);
 /* Stops being the writer: syncs what is written, says so in the tail file, gives the lock back. */
 void mr_partition_release(mr_partition *partition);
 /* "tenant/namespace/topic/3@42" */

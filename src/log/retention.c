@@ -169,23 +169,34 @@ static void add_index(mr_partition_stat *stat, const mr_index *index)
     stat->has_event_time = true;
 }
 
+/* The totals of the segment the view ends in; *out has no entries. */
+static mr_status open_totals(mr_partition *partition, mr_segment *segment, uint64_t limit,
+                             mr_index *out, mr_error *err)
+{
+    mr_index_entry unused; /* the search brings the index up to date */
+    MR_TRY(mr_partition_find(partition, segment, false, limit, false, 0, 0, &unused, err));
+    mr_mutex_lock(&partition->lock);
+    bool ours = partition->index_base == segment->base_offset;
+    *out = partition->index;
+    mr_mutex_unlock(&partition->lock);
+    out->entries = NULL;
+    out->count = out->capacity = 0;
+    return ours ? MR_OK
+                : mr_partition_sealed_index(partition, segment, out, err); /* sealed meanwhile */
+}
+
 static mr_status add_segment(mr_partition *partition, const mr_partition_view *view,
                              uint64_t base_offset, mr_partition_stat *stat, mr_error *err)
 {
     mr_segment *segment;
     uint64_t bytes, next_base;
-    MR_TRY(mr_partition_open_segment(partition, base_offset, &segment, &next_base, err));
     mr_index index;
+    MR_TRY(mr_partition_open_segment(partition, base_offset, &segment, &next_base, err));
     mr_status status = mr_file_size(segment->file, &bytes, err);
-    bool sealed = base_offset != view->segment_base;
-    if (status == MR_OK && sealed) {
+    if (status == MR_OK && base_offset != view->segment_base)
         status = mr_partition_sealed_index(partition, segment, &index, err);
-    } else if (status == MR_OK) {
-        mr_index_init(&index, base_offset, segment->first_position);
-        status = mr_segment_extend_index(segment, view->position, &index, err);
-        if (status != MR_OK)
-            mr_index_deinit(&index);
-    }
+    else if (status == MR_OK)
+        status = open_totals(partition, segment, view->position, &index, err);
     if (status == MR_OK) {
         add_index(stat, &index);
         mr_index_deinit(&index);

@@ -24,12 +24,8 @@ static mr_status read_tail(mr_partition *partition, mr_tail *out, mr_error *err)
 
 static mr_status recover_if_orphaned(mr_partition *partition, bool tail_valid, mr_error *err)
 {
-    mr_status status = mr_partition_take_over(partition, NULL, NULL, err);
-    if (status == MR_BUSY && tail_valid)
-        return MR_OK; /* alive, and it tells us */
-    MR_TRY(status);
-    mr_partition_release(partition);
-    return MR_OK;
+    mr_status status = mr_partition_settle(partition, err);
+    return status == MR_BUSY && tail_valid ? MR_OK : status; /* alive, and it tells us */
 }
 
 /* `lock` held. MR_OK with *out_orphan: look again after a recovery. */
