@@ -434,6 +434,64 @@ TEST(behaviour, workers_share_a_batch)
     close_kit(&shared);
 }
 
+/* Steps go the general way record by record; rows without steps go through fast_walk. */
+TEST(behaviour, the_straight_way_gives_what_the_general_one_gives)
+{
+    const mr_window late_hour = {MR_WINDOW_SLIDING, HOUR, HOUR, 0},
+                    minute = {MR_WINDOW_SLIDING, 60 * SECOND, 0, 0};
+    const mr_view_aggregate list[] = {
+        aggregate("a", "count", -1, hour),    aggregate("b", "mean", 0, hour),
+        aggregate("c", "mean", 0, late_hour), aggregate("d", "mean", 0, minute),
+        aggregate("e", "mean", 1, hour),      aggregate("f", "count", 0, minute)};
+    mr_random_seeded random = mr_test_random(34);
+    static rows r;
+    static mr_view_step steps[ROWS];
+    for (int round = 0; round < 12; round++) {
+        size_t used = round % 3 == 0 ? 3 : 6; /* the first three need one lane only */
+        const mr_view_spec spec = spec_of(list, used);
+        mr_error err = {0};
+        mr_column straight[6], general[6];
+        uint64_t digests[2];
+        kit a, b;
+        open_kit(&a, &spec, 1);
+        open_kit(&b, &spec, 1);
+        for (int batch = 0; batch < 3; batch++) {
+            lent_input lent;
+            fill(&random, &r, batch * ROWS * SECOND);
+            r.count = 1500;
+            for (size_t i = 0; i < r.count; i++) {
+                r.key[i] %= 20;
+                if (round % 4 != 0 && mr_random_below(&random, 100) == 0)
+                    r.amount[i] = mr_random_below(&random, 3) == 0
+                                      ? (double)NAN
+                                      : ldexp(1.0, (int)mr_random_below(&random, 2000) - 1060);
+                if (round % 2 == 0) /* in order */
+                    r.at[i] = (batch * ROWS + (int)i) * SECOND;
+                steps[i] = (mr_view_step){(uint32_t)i, (uint32_t)i, MR_VIEW_BOTH};
+            }
+            run(&a, &r, straight);
+            lend(&lent, &b, &r);
+            lent.input.steps = steps;
+            lent.input.step_count = r.count;
+            b.position += r.count;
+            assert_ok(mr_view_run(b.work, &lent.input, general, &err), &err);
+            for (size_t i = 0; i < used; i++)
+                assert_true(mr_column_equal(&straight[i], 0, &general[i], 0, r.count));
+            release(straight, used);
+            release(general, used);
+        }
+        mr_view_stats stats[2];
+        mr_view_stats_get(a.view, &stats[0]);
+        mr_view_stats_get(b.view, &stats[1]);
+        assert_memory_equal(&stats[0], &stats[1], sizeof stats[0]);
+        assert_ok(mr_state_digest(a.state, &digests[0], &err), &err);
+        assert_ok(mr_state_digest(b.state, &digests[1], &err), &err);
+        assert_int_equal(digests[0], digests[1]);
+        close_kit(&a);
+        close_kit(&b);
+    }
+}
+
 /* ---- failing memory, damaged bytes ---- */
 
 TEST(behaviour, every_allocation_may_fail)

@@ -96,6 +96,16 @@ static void plan_windows(const feature_plan *plan, fast_plan *fast)
     }
 }
 
+/* The one lane that all cells are of, with count and sum each. */
+static const fast_lane *plan_only_lane(const feature_plan *plan, const fast_plan *fast)
+{
+    for (uint32_t i = 0; i < plan->cell_count; i++)
+        if (plan->cells[i].parts != (PART_COUNT | PART_SUM) ||
+            plan->cells[i].lane != plan->cells[0].lane)
+            return NULL;
+    return plan->cell_count > 0 ? &fast->lanes[plan->cells[0].lane] : NULL;
+}
+
 static void plan_others(const feature_plan *plan, fast_plan *fast)
 {
     fast_output ignored;
@@ -127,6 +137,7 @@ mr_status fast_plan_build(feature_plan *plan, mr_arena *arena, mr_error *err)
     }
     plan_windows(plan, fast);
     plan_others(plan, fast);
+    fast->only_lane = plan_only_lane(plan, fast);
     plan->fast = fast;
     return MR_OK;
 }
@@ -253,9 +264,8 @@ static inline bool fast_move(const feature_key *key, const fast_window *window, 
 
 /* Counts and means of a window that has just been moved, straight into their columns. */
 static inline void fast_answer(const feature_key *key, const fast_output *output,
-                               window_bounds bounds, const fast_sink *sinks, uint32_t row)
+                               window_bounds bounds, const fast_sink *sink, uint32_t row)
 {
-    const fast_sink *sink = &sinks[output->index];
     uint32_t n = bounds.hi - bounds.lo;
     if (output->does != FAST_COUNT_ALL)
         n = *(const uint32_t *)(const void *)(key->value + output->count);
@@ -342,9 +352,121 @@ static inline mr_status fast_windows(feature_key *key, int64_t time_us, uint32_t
         }
         window_bounds bounds = *(const window_bounds *)(const void *)(key->value + window->bounds);
         for (uint32_t k = window->output_first; k < window->output_end; k++)
-            fast_answer(key, &fast->outputs[k], bounds, sinks, row);
+            fast_answer(key, &fast->outputs[k], bounds, &sinks[k], row);
     }
     return MR_OK;
+}
+
+/* ---- one lane: sums and counts of a window stay in registers ---- */
+
+typedef struct lane_view {
+    uint64_t need;
+    uint32_t value;
+    int low;
+} lane_view;
+
+/* What one element adds to the lane; zero, and not counted, when it does not match. */
+static inline mr_int128 lane_part(const lane_view *lane, const uint8_t *element, bool is_float,
+                                  uint32_t *count)
+{
+    bool in = (load_u64(element) & lane->need) == lane->need;
+    uint64_t bits = load_u64(element + lane->value);
+    if (!is_float) {
+        *count += in;
+        return in ? (int64_t)bits : 0;
+    }
+    int field = (int)(bits >> 52) & 0x7ff;
+    if (!in || field == 0x7ff)
+        return 0;
+    *count += 1;
+    if (field == 0) /* zero, or subnormal: rare enough for the long way */
+        return (bits << 1) == 0 ? 0
+                                : (mr_int128)((mr_uint128)(bits & 0xfffffffffffffu)
+                                              << ((-1074 - lane->low) & 127)) *
+                                      (bits >> 63 != 0 ? -1 : 1);
+    mr_uint128 part = (mr_uint128)((bits & 0xfffffffffffffu) | UINT64_C(1) << 52)
+                      << ((field - 1075 - lane->low) & 127);
+    return (mr_int128)(bits >> 63 != 0 ? -part : part);
+}
+
+typedef struct lane_came {
+    uint32_t from, to, count;
+    bool known;
+    mr_int128 sum;
+} lane_came;
+
+/* As fast_move; false, and nothing done, when it is for the general way. */
+static inline bool lane_move(const feature_key *key, const fast_window *window, fast_ring ring,
+                             const key_state *state, const lane_view *lane, bool is_float,
+                             int64_t time_us, lane_came *came)
+{
+    window_bounds *bounds = (window_bounds *)(void *)(key->value + window->bounds);
+    int64_t start_us = time_us - window->start_us;
+    uint32_t lo = bounds->lo, hi = bounds->hi, to_hi, went = 0;
+    if (lo > state->first && fast_time(ring, lo - 1) > start_us)
+        return false;
+    if (came->known && hi == came->from) {
+        to_hi = came->to;
+    } else {
+        if (!fast_end(window, ring, state, time_us, hi, &to_hi))
+            return false;
+        *came = (lane_came){hi, to_hi, 0, true, 0};
+        for (uint32_t i = hi; i < to_hi; i++)
+            came->sum += lane_part(lane, fast_at(ring, i), is_float, &came->count);
+    }
+    mr_int128 gone = 0;
+    for (const uint8_t *element; lo < to_hi; lo++) {
+        element = fast_at(ring, lo);
+        if (element_time(element) > start_us)
+            break;
+        gone += lane_part(lane, element, is_float, &went);
+    }
+    const fast_cell *cell = window->cells;
+    if (cell < window->cells_end) {
+        *(uint32_t *)(void *)(key->value + cell->count) += came->count - went;
+        sum_set(key, cell->sum, sum_get(key, cell->sum) + came->sum - gone);
+    }
+    *bounds = (window_bounds){lo, to_hi};
+    return true;
+}
+
+static inline mr_status lane_windows(feature_key *key, int64_t time_us, uint32_t self,
+                                     uint32_t bytes, bool is_float, const fast_sink *sinks,
+                                     uint32_t row, mr_error *err)
+{
+    const fast_plan *fast = key->plan->fast;
+    const key_state *state = state_of(key);
+    const fast_ring ring = {state->ring, (1u << state->ring_log2) - 1, bytes};
+    const fast_lane *only = fast->only_lane;
+    lane_view lane = {only->need, only->value, 0};
+    if (is_float)
+        lane.low = ((const lane_state *)(const void *)(key->value + only->state))->low - LANE_BIAS;
+    lane_came came = {.known = false};
+    const fast_output *output = fast->outputs;
+    for (const fast_window *window = fast->windows; window < fast->windows + fast->window_count;
+         window++) {
+        came.known = came.known && !window->fetch_hi;
+        if (!lane_move(key, window, ring, state, &lane, is_float, time_us, &came)) {
+            const feature_window *general = &key->plan->windows[window->index];
+            came.known = false;
+            MR_TRY(window_move(key, general, window_find(key, general, time_us, self), err));
+        }
+        window_bounds bounds = *(const window_bounds *)(const void *)(key->value + window->bounds);
+        for (uint32_t n = window->output_end - window->output_first; n > 0; n--, output++, sinks++)
+            fast_answer(key, output, bounds, sinks, row);
+    }
+    return MR_OK;
+}
+
+static inline mr_status all_windows(feature_key *key, int64_t time_us, uint32_t self,
+                                    uint32_t bytes, const fast_sink *sinks, uint32_t row,
+                                    mr_error *err)
+{
+    const fast_lane *only = key->plan->fast->only_lane;
+    if (only == NULL)
+        return fast_windows(key, time_us, self, bytes, sinks, row, err);
+    return only->is_float ? lane_windows(key, time_us, self, bytes, true, sinks, row, err)
+                          : lane_windows(key, time_us, self, bytes, false, sinks, row, err);
 }
 
 /* Moves all windows and answers outputs [0, fast->output_count) of the fast plan; false when it is a matter for
@@ -357,8 +479,8 @@ bool fast_ask(feature_key *key, int64_t time_us, uint32_t self, const fast_sink 
     if (state->ring == NULL || time_at(plan, state, state->end - 1) > time_us || any_wide(key))
         return false;
     *out_status = plan->element_bytes == 16
-                      ? fast_windows(key, time_us, self, 16, sinks, row, err)
-                      : fast_windows(key, time_us, self, plan->element_bytes, sinks, row, err);
+                      ? all_windows(key, time_us, self, 16, sinks, row, err)
+                      : all_windows(key, time_us, self, plan->element_bytes, sinks, row, err);
     return true;
 }
 
@@ -398,4 +520,117 @@ void fast_prefetch(const feature_plan *plan, const uint8_t *value)
         if (window->fetch_hi)
             __builtin_prefetch(fast_at(ring, bounds->hi), 0);
     }
+}
+
+/* ---- whole micro-batches ---- */
+
+static inline void prefetch_slot(const fast_records *records, uint32_t row)
+{
+    uint64_t hash = records->keys[row].hash;
+    const mr_slot *slot = &records->slots[mr_key_slot(hash)];
+    const uint8_t *entry = (const uint8_t *)mr_slot_entry(slot, mr_slot_home(slot, hash));
+    uint32_t bytes = slot->entry_bytes;
+    __builtin_prefetch(entry, 1);
+    for (uint32_t at = MR_ALIGN; at < bytes; at += MR_ALIGN)
+        __builtin_prefetch(entry + at, 1);
+}
+
+static inline void prefetch_record(const fast_records *records, uint32_t row)
+{
+    const work_key *key = &records->keys[row];
+    const mr_slot *slot = &records->slots[mr_key_slot(key->hash)];
+    const uint8_t *value = mr_slot_peek_word(slot, key->hash, (int64_t)key->word);
+    if (value != NULL)
+        fast_prefetch(records->plan, value);
+}
+
+/* The record's element behind the last one; false, and nothing done, when ring.c must put it in. */
+static inline bool append_record(feature_key *key, const fast_records *records, uint32_t row,
+                                 int64_t time_us, mr_view_stats *stats)
+{
+    const feature_plan *plan = key->plan;
+    key_state *state = state_of(key);
+    if (state->ring == NULL || state->end - state->first == 1u << state->ring_log2 ||
+        state->end == state->first || time_at(plan, state, state->end - 1) > time_us ||
+        state->end >= 1u << 31)
+        return false;
+    uint8_t *element = element_at(plan, state, state->end);
+    store_u64(element, (uint64_t)time_us << FLAG_BITS | records->flags);
+    for (uint32_t i = 0; i < plan->input_count; i++) {
+        uint64_t bits = records->inputs[i].values[row];
+        if (records->inputs[i].is_float && (bits >> 52 & 0x7ff) == 0x7ff) {
+            bits = UINT64_C(0x7ff8) << 48; /* missing */
+            stats->not_finite++;
+        }
+        store_u64(element + 8 + (size_t)8 * i, bits);
+    }
+    state->end++;
+    fast_admit(key, element);
+    return true;
+}
+
+static mr_status answer_slowly(feature_key *key, int64_t time_us, const fast_sink *sinks,
+                               uint32_t row, mr_error *err)
+{
+    const feature_plan *plan = key->plan;
+    uint32_t self = state_of(key)->end - 1;
+    MR_TRY(read_prepare(key, time_us, self, err));
+    for (uint32_t k = 0; k < plan->fast->output_count; k++) {
+        const feature_output *output = &plan->outputs[plan->fast->outputs[k].index];
+        feature_value value;
+        MR_TRY(read_output(key, output, time_us, self, &value, NULL, err));
+        sinks[k].valid[row] = value.present;
+        if (value.present)
+            sinks[k].values[row] = value.integer;
+    }
+    return MR_OK;
+}
+
+static inline bool take_record(const fast_records *records, uint32_t row, uint32_t bytes,
+                               mr_view_stats *stats, mr_status *status, mr_error *err)
+{
+    const work_key *at = &records->keys[row];
+    mr_slot *slot = &records->slots[mr_key_slot(at->hash)];
+    if (MR_UNLIKELY(records->first_position + row < slot->skip_until))
+        return true;
+    feature_key key = {records->plan, slot, NULL, stats};
+    key.value = mr_slot_get_word(slot, at->hash, (int64_t)at->word, true, err);
+    int64_t time_us = MR_MIN(MR_MAX(records->times[row], MR_TIME_MIN_US), MR_TIME_MAX_US);
+    if (key.value == NULL || !append_record(&key, records, row, time_us, stats))
+        return false;
+    stats->updates++;
+    stats->queries++;
+    if (MR_UNLIKELY(any_wide(&key)))
+        *status = answer_slowly(&key, time_us, records->sinks, row, err);
+    else
+        *status =
+            all_windows(&key, time_us, state_of(&key)->end - 1, bytes, records->sinks, row, err);
+    if (*status == MR_OK)
+        *status = fast_evict(&key, err);
+    return *status == MR_OK;
+}
+
+static inline size_t walk(const fast_records *records, const uint32_t *rows, size_t from,
+                          size_t count, uint32_t bytes, mr_view_stats *stats, mr_status *status,
+                          mr_error *err)
+{
+    for (size_t i = from; i < MR_MIN(from + WALK_FAR, count); i++)
+        prefetch_slot(records, rows[i]);
+    for (size_t i = from; i < count; i++) {
+        if (i + WALK_FAR < count)
+            prefetch_slot(records, rows[i + WALK_FAR]);
+        if (i + WALK_NEAR < count)
+            prefetch_record(records, rows[i + WALK_NEAR]);
+        if (!take_record(records, rows[i], bytes, stats, status, err))
+            return i;
+    }
+    return count;
+}
+
+size_t fast_walk(const fast_records *records, const uint32_t *rows, size_t from, size_t count,
+                 mr_view_stats *stats, mr_status *out_status, mr_error *err)
+{
+    uint32_t bytes = records->plan->element_bytes;
+    return bytes == 16 ? walk(records, rows, from, count, 16, stats, out_status, err)
+                       : walk(records, rows, from, count, bytes, stats, out_status, err);
 }

@@ -142,6 +142,7 @@ typedef struct fast_sink {
 
 typedef struct fast_plan {
     fast_lane *lanes;
+    const fast_lane *only_lane; /* all cells are count and sum of this one; NULL: they are not */
     fast_cell *cells;
     fast_window *windows; /* those of the same end together */
     uint32_t window_count;
@@ -496,7 +497,39 @@ mr_status read_prepare(feature_key *key, int64_t time_us, uint32_t self, mr_erro
 /* The value of an output for a key without state. */
 feature_value read_empty(const feature_output *output);
 
+/* ---- a micro-batch, as far as fast.c knows it ---- */
+
+enum { WALK_FAR = 20, WALK_NEAR = 10 }; /* steps ahead that memory is asked for */
+
+typedef struct work_key {
+    uint64_t hash;
+    uint64_t word; /* or, byte tables, offset in the worker's key bytes */
+    uint32_t bytes;
+    uint16_t owner; /* worker whose bytes they are */
+    bool null;
+} work_key;
+
+typedef struct fast_input {
+    const uint64_t *values;
+    bool is_float;
+} fast_input;
+
+typedef struct fast_records {
+    const feature_plan *plan;
+    const work_key *keys;
+    const int64_t *times;
+    const fast_input *inputs;
+    const fast_sink *sinks; /* in order of the fast plan's outputs */
+    mr_slot *slots;
+    uint64_t first_position, flags;
+} fast_records;
+
 /* ---- fast.c: the common case of the verbs above ---- */
+
+/* Takes records rows[from..count) in order; stops before the first that is for the general way and gives its
+ * index, count when all are done, any when *out_status is an error. */
+size_t fast_walk(const fast_records *records, const uint32_t *rows, size_t from, size_t count,
+                 mr_view_stats *stats, mr_status *out_status, mr_error *err);
 
 mr_status fast_plan_build(feature_plan *plan, mr_arena *arena, mr_error *err);
 bool fast_insert(feature_key *key, const feature_event *event, uint32_t *out_index);

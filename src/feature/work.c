@@ -3,23 +3,13 @@
  *   begin    one thread     room for hashes, outputs, and the stream time of each step (ttl only)
  *   hash     row ranges     hash (and encoded bytes) of every key
  *   walk     slot ranges    a list of the worker's steps, then for step i:
- *                             i + FAR   ask for the entry's cache lines
- *                             i + NEAR  ask for the ring's lines: its end, and both ends of every window
+ *                             i + WALK_FAR   ask for the entry's cache lines
+ *                             i + WALK_NEAR  ask for the ring's lines: its end, and both ends of every window
  *                             i         insert, move windows, read, evict
  *   finish   one thread     bytes of validity become bits, texts become columns
  * Each output row belongs to one step, so workers share columns but no element; validity is a byte per row
  * while they write. A step below its slot's skip_until is in the state already and is passed over. */
 #include "feature/feature_internal.h"
-
-enum { FAR = 20, NEAR = 10 };
-
-typedef struct work_key {
-    uint64_t hash;
-    uint64_t word; /* or, byte tables, offset in the worker's key bytes */
-    uint32_t bytes;
-    uint16_t owner; /* worker whose bytes they are */
-    bool null;
-} work_key;
 
 typedef struct work_text {
     uint32_t offset, bytes;
@@ -57,7 +47,9 @@ struct mr_view_work {
     int workers;
     work_thread *threads;
     work_output *outputs;
-    fast_sink *sinks;
+    fast_sink *sinks; /* in order of the fast plan's outputs */
+    fast_input *inputs;
+    fast_records records; /* inputs NULL: this micro-batch is not for fast_walk */
     work_side updates, queries;
     uint64_t first_position;
     const uint64_t *positions; /* of steps; NULL: counted from first_position */
@@ -85,7 +77,9 @@ mr_status mr_view_work_create(mr_view *view, int workers, mr_view_work **out, mr
         memset(work->threads, 0, (size_t)workers * sizeof *work->threads);
     work->outputs = mr_alloc_zero(view->plan.output_count, sizeof *work->outputs);
     work->sinks = mr_alloc_zero(view->plan.output_count, sizeof *work->sinks);
-    bool ok = work->threads != NULL && work->outputs != NULL && work->sinks != NULL;
+    work->inputs = mr_alloc_zero(view->plan.input_count, sizeof *work->inputs);
+    bool ok = work->threads != NULL && work->outputs != NULL && work->sinks != NULL &&
+              work->inputs != NULL;
     for (int i = 0; ok && i < workers; i++) {
         work->threads[i].inputs = mr_alloc_zero(view->plan.input_count, sizeof(uint64_t));
         work->threads[i].input_texts = mr_alloc_zero(view->plan.input_count, sizeof(mr_text));
@@ -126,6 +120,7 @@ void mr_view_work_destroy(mr_view_work *work)
     mr_free(work->threads);
     mr_free(work->outputs);
     mr_free(work->sinks);
+    mr_free(work->inputs);
     mr_free(work->updates.keys);
     mr_free(work->queries.keys);
     mr_free(work->now);
@@ -206,7 +201,10 @@ static mr_status begin_outputs(mr_view_work *work, mr_error *err)
             MR_TRY(mr_column_alloc(plan->outputs[i].type, rows, &output->column, &output->values,
                                    err));
         }
-        work->sinks[i] = (fast_sink){output->values, output->valid};
+    }
+    for (uint32_t k = 0; plan->fast != NULL && k < plan->fast->output_count; k++) {
+        const work_output *output = &work->outputs[plan->fast->outputs[k].index];
+        work->sinks[k] = (fast_sink){output->values, output->valid};
     }
     work->rows_room = MR_MAX(work->rows_room, rows);
     return MR_OK;
@@ -249,6 +247,32 @@ static mr_status begin_now(mr_view_work *work, mr_error *err)
     return MR_OK;
 }
 
+/* A view on its own stream, one key of 64 bits, whole columns of 8-byte numbers: what fast_walk takes. */
+static void begin_records(mr_view_work *work)
+{
+    const feature_plan *plan = &work->view->plan;
+    const mr_view_rows *rows = &work->updates.rows;
+    work->records = (fast_records){.plan = plan};
+    if (plan->fast == NULL || plan->fast->other_count > 0 || work->steps != NULL ||
+        plan->byte_keys || plan->ttl_us > 0 || plan->where_count > 0 || work->positions != NULL ||
+        rows->count == 0)
+        return;
+    for (uint32_t i = 0; i < plan->input_count; i++) {
+        const mr_column *column = &rows->inputs[i];
+        if (column->null_count > 0 || mr_type_bytes(column->type) != sizeof(uint64_t))
+            return;
+        work->inputs[i] = (fast_input){column->values, plan->inputs[i].is_float};
+        if (!plan->inputs[i].is_float)
+            work->records.flags |= UINT64_C(1) << plan->inputs[i].flag;
+    }
+    work->records.keys = work->updates.keys;
+    work->records.times = work->updates.times;
+    work->records.inputs = work->inputs;
+    work->records.sinks = work->sinks;
+    work->records.slots = mr_table_slots(work->view->table);
+    work->records.first_position = work->first_position;
+}
+
 mr_status mr_view_begin(mr_view_work *work, const mr_view_input *input, mr_error *err)
 {
     free_outputs(work);
@@ -274,6 +298,7 @@ mr_status mr_view_begin(mr_view_work *work, const mr_view_input *input, mr_error
     }
     work->steps_room = MR_MAX(work->steps_room, work->step_count);
     MR_TRY(begin_outputs(work, err));
+    begin_records(work);
     return begin_now(work, err);
 }
 
@@ -609,6 +634,19 @@ static size_t list_steps(mr_view_work *work, int worker)
     return count;
 }
 
+/* All of a worker's records through fast.c, but for those it leaves to the general way. */
+static void walk_records(mr_view_work *work, work_thread *thread, size_t count)
+{
+    for (size_t at = 0; at < count; at++) {
+        at = fast_walk(&work->records, thread->steps, at, count, &thread->stats, &thread->status,
+                       &thread->error);
+        if (at < count && thread->status == MR_OK)
+            thread->status = take_step(work, thread, thread->steps[at]);
+        if (thread->status != MR_OK)
+            return;
+    }
+}
+
 void mr_view_walk(mr_view_work *work, int worker)
 {
     work_thread *thread = &work->threads[worker];
@@ -618,13 +656,17 @@ void mr_view_walk(mr_view_work *work, int worker)
             return; /* its hash reports it */
     size_t count = list_steps(work, worker);
     bool words = !work->view->plan.byte_keys;
-    for (size_t i = 0; i < MR_MIN(count, FAR); i++)
+    if (work->records.inputs != NULL) {
+        walk_records(work, thread, count);
+        return;
+    }
+    for (size_t i = 0; i < MR_MIN(count, WALK_FAR); i++)
         prefetch_entry(work, slots, thread->steps[i]);
     for (size_t i = 0; i < count; i++) {
-        if (i + FAR < count)
-            prefetch_entry(work, slots, thread->steps[i + FAR]);
-        if (words && i + NEAR < count)
-            prefetch_ring(work, slots, thread->steps[i + NEAR]);
+        if (i + WALK_FAR < count)
+            prefetch_entry(work, slots, thread->steps[i + WALK_FAR]);
+        if (words && i + WALK_NEAR < count)
+            prefetch_ring(work, slots, thread->steps[i + WALK_NEAR]);
         thread->status = take_step(work, thread, thread->steps[i]);
         if (thread->status != MR_OK)
             return;
