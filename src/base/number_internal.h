@@ -54,17 +54,15 @@ static inline uint64_t mr_number_eight(uint64_t zeroed)
  * digits in all make *value worthless: the caller counts. */
 static inline unsigned mr_number_more_digits(const uint8_t *text, uint64_t *value)
 {
-    unsigned count = 0;
-    for (;;) {
+    unsigned count = 0, run = 8;
+    while (run == 8 && count < 24) {
         uint64_t zeroed = mr_number_load8(text + count) ^ 0x3030303030303030u;
-        unsigned run = mr_number_run(zeroed);
-        if (run == 0)
-            return count;
-        *value = *value * mr_number_pow10_u64[run] + mr_number_eight(zeroed << (64 - 8 * run));
+        run = mr_number_run(zeroed);
+        if (run > 0)
+            *value = *value * mr_number_pow10_u64[run] + mr_number_eight(zeroed << (64 - 8 * run));
         count += run;
-        if (run < 8 || count >= 24)
-            return count;
     }
+    return count;
 }
 
 /* The same for a number that starts here: *value need not be set. */

@@ -70,8 +70,8 @@ mr_status mr_arrow_export_batch(mr_batch *batch, struct ArrowArray *out, mr_erro
  * format. */
 mr_status mr_arrow_import_schema(const struct ArrowSchema *from, mr_schema **out, mr_error *err);
 /* Moves *array in (its release becomes NULL) on success; on failure the caller still owns it.
- * `schema` describes it. */
-mr_status mr_arrow_import_batch(const struct ArrowSchema *schema, struct ArrowArray *array,
+ * `from` describes it. */
+mr_status mr_arrow_import_batch(const struct ArrowSchema *from, struct ArrowArray *array,
                                 mr_batch **out, mr_error *err);
 
 /* A stream that calls next(context) for batches (MR_OK with NULL: the end) and drop(context) on

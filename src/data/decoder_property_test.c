@@ -350,3 +350,29 @@ TEST(decoder_property, survives_every_failing_allocation)
         mr_schema_release(schema);
     }
 }
+
+TEST(decoder_property, encoders_survive_every_failing_allocation)
+{
+    for (int format = 0; format < MR_FORMAT_COUNT; format++) {
+        mr_random_seeded random = mr_test_random(15);
+        mr_random_shape shape = {.fields_max = 12, .rows_max = 30};
+        mr_schema *schema = mr_random_schema(&random, &shape);
+        mr_batch *batch = mr_random_batch(&random, &shape, schema);
+        mr_encoder_options encode = {.format = (mr_text_format)format};
+        uint64_t used = mr_memory_used_bytes();
+        bool failed = true;
+        for (int64_t n = 0; failed; n++) {
+            mr_bytes text = {0};
+            (void)mr_memory_fail_after(n, true);
+            mr_encode_header(&encode, schema, &text);
+            mr_encode_rows(&encode, batch, 0, batch->row_count, &text);
+            (void)mr_memory_fail_after(-1, false);
+            failed = text.failed;
+            mr_bytes_deinit(&text);
+            assert_int_equal(mr_memory_used_bytes(), used);
+            assert_true(n < 200 && (n > 0 || failed));
+        }
+        mr_batch_release(batch);
+        mr_schema_release(schema);
+    }
+}
