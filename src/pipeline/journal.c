@@ -18,6 +18,10 @@
 
 enum { COLUMN_POSITION, COLUMN_ROWS, COLUMN_PLAN, COLUMN_STREAMS, COLUMN_STARTS, COLUMN_RUNS };
 
+/* A full journal still spans some million micro-batches: what a view that is added later is filled from. */
+#define JOURNAL_BYTES_MAX     (UINT64_C(1) << 30)
+#define JOURNAL_SEGMENT_BYTES (UINT64_C(16) << 20)
+
 #define JOURNAL_SCHEMA                                                                             \
     "position: int64, rows: int64, plan: int64, streams: string, starts: bytes, runs: bytes"
 
@@ -50,7 +54,8 @@ static mr_status open_topic(mr_log *log, const char *pipeline, bool writable, mr
     mr_status status = mr_topic_open(log, name, &journal->topic, err);
     if (status == MR_NOT_FOUND && writable) {
         mr_error_clear(err);
-        MR_TRY(mr_topic_create(log, name, NULL, journal->schema, err));
+        mr_topic_options options = {.segment_bytes = JOURNAL_SEGMENT_BYTES, .retention_bytes = JOURNAL_BYTES_MAX};
+        MR_TRY(mr_topic_create(log, name, &options, journal->schema, err));
         status = mr_topic_open(log, name, &journal->topic, err);
     }
     MR_TRY(status);
@@ -174,6 +179,18 @@ mr_status mr_journal_commit(mr_journal *journal, mr_error *err)
 uint64_t mr_journal_end(const mr_journal *journal)
 {
     return atomic_load(&journal->end);
+}
+
+static bool may_trim(void *context, mr_topic *topic, uint32_t partition, uint64_t end_offset)
+{
+    (void)topic;
+    (void)partition;
+    return end_offset <= *(const uint64_t *)context;
+}
+
+mr_status mr_journal_trim(mr_journal *journal, uint64_t needed_offset, mr_error *err)
+{
+    return mr_topic_retain(journal->topic, may_trim, &needed_offset, NULL, err);
 }
 
 uint64_t mr_journal_position_end(const mr_journal *journal)

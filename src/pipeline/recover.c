@@ -173,6 +173,11 @@ static mr_status begin(mr_pipeline *pipeline, mr_error *err)
                                                                pipeline->position, flow.data, flow.size, err);
     mr_bytes_deinit(&flow);
     pipeline->checkpoint_slots_done = false;
+    size_t kept = MR_COUNT_OF(pipeline->checkpoint_starts);
+    memmove(pipeline->checkpoint_starts + 1, pipeline->checkpoint_starts,
+            (kept - 1) * sizeof pipeline->checkpoint_starts[0]);
+    pipeline->checkpoint_starts[0].position = pipeline->position;
+    pipeline->checkpoint_starts[0].journal_offset = mr_journal_end(pipeline->journal);
     return status;
 }
 
@@ -182,6 +187,19 @@ static mr_status write_slots(mr_pipeline *pipeline, uint32_t slots, mr_error *er
                                     &pipeline->checkpoint_slots_done, err));
     if (pipeline->checkpoint_slots_done)
         pipeline->checkpoint_position = pipeline->position;
+    return MR_OK;
+}
+
+/* What the sinks and the journal may let go of, now that a checkpoint is down. */
+static mr_status retain(mr_pipeline *pipeline, mr_error *err)
+{
+    uint64_t needed = mr_state_position_needed(pipeline->state), offset = 0;
+    for (size_t i = 0; i < MR_COUNT_OF(pipeline->checkpoint_starts); i++)
+        if (pipeline->checkpoint_starts[i].position == needed)
+            offset = pipeline->checkpoint_starts[i].journal_offset;
+    MR_TRY(mr_journal_trim(pipeline->journal, offset, err));
+    for (size_t i = 0; i < pipeline->sink_count; i++)
+        MR_TRY(mr_topic_retain(pipeline->sinks[i].topic, NULL, NULL, NULL, err));
     return MR_OK;
 }
 
@@ -197,11 +215,11 @@ static mr_status finish(mr_pipeline *pipeline, bool wait, bool *out_done, mr_err
     *out_done = true;
     MR_TRY(mr_state_checkpoint_finish(pipeline->state, pipeline->checkpoint_position, wait ? NULL : out_done,
                                       err));
-    if (*out_done) {
-        pipeline->checkpoint_journal_done = false;
-        pipeline->stats.checkpoints++;
-    }
-    return MR_OK;
+    if (!*out_done)
+        return MR_OK;
+    pipeline->checkpoint_journal_done = false;
+    pipeline->stats.checkpoints++;
+    return retain(pipeline, err);
 }
 
 /* A whole round, now: for a clean stop. */

@@ -74,6 +74,8 @@ mr_status mr_journal_append(mr_journal *journal, const micro_batch *batch, mr_st
 /* Makes all that was appended durable. Any thread. */
 mr_status mr_journal_commit(mr_journal *journal, mr_error *err);
 uint64_t mr_journal_end(const mr_journal *journal); /* offset of the next entry */
+/* Lets go of old entries beyond the journal's size limit, none of `needed_offset` or after. */
+mr_status mr_journal_trim(mr_journal *journal, uint64_t needed_offset, mr_error *err);
 
 /* One entry read back; all is lent until the next call. */
 typedef struct journal_entry {
@@ -220,6 +222,9 @@ struct mr_pipeline {
     int64_t next_checkpoint_ns;
     bool checkpoint_slots_done;   /* all images of this round are written ... */
     uint64_t checkpoint_position; /* ... by this position */
+    struct {
+        uint64_t position, journal_offset;
+    } checkpoint_starts[4];       /* where the last rounds began, newest first */
     bool checkpoint_journal_done;
     bool failed;
     bool at_rest;                /* reads only: no lock, no sinks, nothing written */
