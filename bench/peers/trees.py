@@ -4,7 +4,7 @@
     MILLRACE_BENCH_KEEP=/tmp/models build/release/benchmark trees   # leaves 100x6.json and 500x8.json there
     python3 bench/peers/trees.py /tmp/models [--slow]
 
-Batches are timed through each engine's own Python call on 20480 float32 rows, where the call costs nothing beside the
+Batches are timed through each engine's own Python call on 4096 float32 rows, where the call costs nothing beside the
 work. For one row the call itself dominates (that is what a Python user sees: "one_row"); engines that compile to C are
 also timed in a C loop ("one_row_c"). LightGBM reads no XGBoost file: it trains a model of the same shape. What is not
 installed, or refuses the model, is left out with a note on stderr. pip install xgboost lightgbm onnxruntime onnxmltools
@@ -20,7 +20,7 @@ import time
 
 import numpy as np
 
-ROWS, FEATURES, ONES = 20480, 20, 300
+ROWS, FEATURES, ONES = 4096, 20, 300
 
 
 def report(shape, what, who, value, unit):
