@@ -2,13 +2,22 @@
 #include "cmd/help.h"
 
 #include "base/assert.h"
+#include "data/expr.h"
+#include "feature/aggregate.h"
 #include "os/process.h"
+#include "pipeline/spec.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define COLUMNS_MAX 100
 #define NAME_COLUMN 18
+
+static const mr_help_page pages[] = {
+    {"pipeline", "the keys of a pipeline file", mr_spec_reference},
+    {"expressions", "operators and functions", mr_expr_reference},
+    {"aggregates", "windows and aggregates of feature views", mr_aggregate_reference},
+};
 
 /* ---- pieces that man page and markdown use too ---- */
 
@@ -144,6 +153,9 @@ mr_status mr_help_overview(mr_output *output)
                            "usage: millrace VERB [OPERANDS] [OPTIONS]\n");
     print_title(output, "Verbs");
     print_verbs(output, NULL);
+    print_title(output, "Pages of help");
+    for (size_t i = 0; i < MR_COUNT_OF(pages); i++)
+        print_entry(output, pages[i].name, NAME_COLUMN, pages[i].summary);
     print_options(output, "Options of every verb", mr_global_options);
     mr_output_text(output,
                    "\n`millrace help VERB` says more; `millrace demo` shows it all at work.\n");
@@ -230,6 +242,24 @@ mr_status mr_help_verb(mr_output *output, const struct mr_verb *verb)
 
 /* ---- the verb ---- */
 
+static mr_status print_page(mr_output *output, const mr_help_page *page, mr_error *err)
+{
+    mr_bytes text = {0};
+    page->write(&text);
+    mr_output_bytes(output, text.data, text.size);
+    mr_status status = text.failed ? MR_OUT_OF_MEMORY(err) : MR_OK;
+    mr_bytes_deinit(&text);
+    return status;
+}
+
+static const mr_help_page *find_page(const char *name)
+{
+    for (size_t i = 0; i < MR_COUNT_OF(pages); i++)
+        if (strcmp(pages[i].name, name) == 0)
+            return &pages[i];
+    return NULL;
+}
+
 static mr_status help_topic(mr_session *session, mr_error *err)
 {
     const mr_arguments *arguments = &session->arguments;
@@ -239,6 +269,9 @@ static mr_status help_topic(mr_session *session, mr_error *err)
         return mr_help_verb(&session->out, verb);
     if (count == 1 && mr_verb_is_group(arguments->operands[0]))
         return mr_help_group(&session->out, arguments->operands[0]);
+    const mr_help_page *page = count == 1 ? find_page(arguments->operands[0]) : NULL;
+    if (page != NULL)
+        return print_page(&session->out, page, err);
     return MR_FAIL(err, MR_NOT_FOUND, "there is no help for '%s'; `millrace help` lists the verbs",
                    arguments->operands[0]);
 }
@@ -256,7 +289,7 @@ static mr_status help_run(mr_session *session, mr_error *err)
 
 static const struct mr_operand help_operands[] = {
     {"VERB", true, true,
-     "one or two words, as in `help topic create`; without it, all verbs are listed"},
+     "one or two words, as in `help topic create`, or a page: pipeline, expressions, aggregates"},
     {0},
 };
 
@@ -268,6 +301,7 @@ static const struct mr_option help_options[] = {
 
 static const mr_example help_examples[] = {
     {"millrace help produce", "what `produce` does, its options and exit codes"},
+    {"millrace help pipeline", "what may stand in a pipeline file"},
     {"millrace help --man > millrace.1", "the manual page"},
     {0},
 };

@@ -12,6 +12,14 @@ mr_status mr_help_verb(mr_output *output, const struct mr_verb *verb);
 mr_status mr_help_man(mr_output *output);      /* roff, for man(7) */
 mr_status mr_help_markdown(mr_output *output); /* docs/reference/cli.md */
 
+/* A page that is no verb: what may stand in a pipeline file, an expression, a feature view. Written by the room
+ * whose table it tells. To add one: a line in help.c. */
+typedef struct mr_help_page {
+    const char *name;
+    const char *summary;
+    void (*write)(mr_bytes *out);
+} mr_help_page;
+
 /* "TOPIC [FILES...]" of a verb, with a leading blank, into out. */
 void mr_help_operands(const struct mr_verb *verb, mr_bytes *out);
 /* "-n, --name VALUE" of an option into out (128 bytes). Returns out. */

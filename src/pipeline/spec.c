@@ -538,7 +538,7 @@ static void write_table(mr_bytes *out, const char *title, const key_rule *rules)
 void mr_spec_reference(mr_bytes *out)
 {
     mr_bytes_append_text(out, "# The pipeline file\n\nWritten from the tables the program reads by: "
-                              "`millrace help pipeline --markdown`.\n");
+                              "`millrace help pipeline`.\n");
     write_table(out, "The pipeline", pipeline_keys);
     write_table(out, "`sources.NAME`", source_keys);
     write_table(out, "`features.NAME`", view_keys);
