@@ -46,10 +46,10 @@ man_page() {
 
 completion_script() { # parses, and offers verbs
     bash -c "source '$target/usr/share/bash-completion/completions/millrace'
-        COMP_WORDS=(millrace top) COMP_CWORD=1; _millrace; [ \"\${COMPREPLY[*]}\" = topic ] &&
-        COMP_WORDS=(millrace topic cr) COMP_CWORD=2; _millrace; [ \"\${COMPREPLY[*]}\" = create ] &&
-        COMP_WORDS=(millrace topic create --part) COMP_CWORD=3; _millrace; [ \"\${COMPREPLY[*]}\" = --partitions ] &&
-        COMP_WORDS=(millrace produce --format j) COMP_CWORD=3; _millrace; [ \"\${COMPREPLY[*]}\" = jsonl ]"
+        COMP_WORDS=(millrace top) COMP_CWORD=1; _millrace_complete; [ \"\${COMPREPLY[*]}\" = topic ] &&
+        COMP_WORDS=(millrace topic cr) COMP_CWORD=2; _millrace_complete; [ \"\${COMPREPLY[*]}\" = create ] &&
+        COMP_WORDS=(millrace topic create --part) COMP_CWORD=3; _millrace_complete; [ \"\${COMPREPLY[*]}\" = --partitions ] &&
+        COMP_WORDS=(millrace produce --format j) COMP_CWORD=3; _millrace_complete; [ \"\${COMPREPLY[*]}\" = jsonl ]"
 }
 
 try "make install" make -C "$root" --no-print-directory install MODE=release DESTDIR="$target" PREFIX=/usr

@@ -116,7 +116,7 @@ static void print_bash(mr_output *output)
     mr_output_text(
         output,
         "# bash completion for millrace; made by `millrace completion bash`\n"
-        "_millrace() {\n"
+        "_millrace_complete() {\n"
         "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}\n"
         "    local verb=${COMP_WORDS[1]} second=${COMP_WORDS[2]:-} words='' topics='' files=''\n"
         "    case $before in\n");
@@ -150,15 +150,17 @@ static void print_bash(mr_output *output)
         "            [ -n \"$files\" ] && COMPREPLY+=($(compgen -f -- \"$word\")) ;;\n"
         "    esac\n"
         "}\n"
-        "complete -o filenames -F _millrace millrace\n");
+        "complete -o filenames -F _millrace_complete millrace\n");
 }
 
-/* zsh reads bash completions through bashcompinit, which comes with it. */
+/* zsh reads bash completions through bashcompinit, which comes with it. The file is loaded at the first key, which
+ * is then answered too. */
 static void print_zsh(mr_output *output)
 {
     mr_output_text(output, "#compdef millrace\n"
                            "autoload -U +X bashcompinit && bashcompinit\n");
     print_bash(output);
+    mr_output_text(output, "_bash_complete -o filenames -F _millrace_complete\n");
 }
 
 /* ---- fish ---- */

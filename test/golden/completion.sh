@@ -10,7 +10,7 @@ millrace -q topic create payments --schema "id: int64"
 source <(millrace completion bash)
 complete_line() { # words...
     COMP_WORDS=(millrace "$@") COMP_CWORD=$# COMPREPLY=()
-    _millrace
+    _millrace_complete
     echo "$*: ${COMPREPLY[*]}"
 }
 complete_line pro
