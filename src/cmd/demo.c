@@ -31,7 +31,7 @@ typedef struct demo {
     const char *home;
     int64_t customers, terminals, seed, seconds;
     int64_t started_ns;
-    mr_cards *cards;
+    mr_simulation *cards;
     mr_running running;
     mr_topic *payments;
     mr_demo_feed *feed;
@@ -177,7 +177,7 @@ static mr_status run_live(demo *self, mr_error *err)
     mr_pipeline_stats stats;
     mr_pipeline_stats_get(self->running.pipeline, &stats);
     self->live_offset = stats.decisions;
-    uint64_t first = mr_cards_find(self->cards, day_us(LIVE_DAY));
+    uint64_t first = mr_simulation_find(self->cards, day_us(LIVE_DAY));
     mr_panel_begin(&panel, self->session, &self->session->out, "live", true,
                    self->running.pipeline);
     MR_TRY(mr_demo_feed_start(self->cards, self->payments, self->session->clock, first,
@@ -194,12 +194,12 @@ static mr_status run_live(demo *self, mr_error *err)
 
 static mr_status open_live(demo *self, const char *file, mr_error *err)
 {
-    mr_cards_options options = {.customer_count = (uint32_t)self->customers,
-                                .terminal_count = (uint32_t)self->terminals,
-                                .day_count = DAY_END,
-                                .start_us = day_us(0),
-                                .seed = (uint64_t)self->seed};
-    MR_TRY(mr_cards_create(&options, &self->cards, err));
+    mr_simulation_options options = {.customer_count = (uint32_t)self->customers,
+                                     .terminal_count = (uint32_t)self->terminals,
+                                     .day_count = DAY_END,
+                                     .start_us = day_us(0),
+                                     .seed = (uint64_t)self->seed};
+    MR_TRY(mr_simulation_create(&options, &self->cards, err));
     MR_TRY(mr_running_load(&self->running, self->session, file, true, err));
     MR_TRY(mr_running_open(&self->running, file, err));
     return mr_topic_open(self->running.log, "payments", &self->payments, err);
@@ -233,7 +233,7 @@ done:
     self->session->home = home;
     mr_topic_close(self->payments);
     mr_running_close(&self->running);
-    mr_cards_destroy(self->cards);
+    mr_simulation_destroy(self->cards);
     return status;
 }
 

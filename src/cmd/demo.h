@@ -16,7 +16,7 @@
 typedef struct mr_demo_feed mr_demo_feed;
 
 /* Appends payments [first, end) of `cards` to a topic, evenly over `seconds`, on a thread. */
-mr_status mr_demo_feed_start(const mr_cards *cards, mr_topic *topic, mr_clock *clock,
+mr_status mr_demo_feed_start(const mr_simulation *cards, mr_topic *topic, mr_clock *clock,
                              uint64_t first, double seconds, mr_demo_feed **out, mr_error *err);
 /* All are stored, or it failed. */
 bool mr_demo_feed_done(const mr_demo_feed *feed);

@@ -12,7 +12,7 @@
 #define ROWS_MAX 4096
 
 struct mr_demo_feed {
-    const mr_cards *cards;
+    const mr_simulation *cards;
     mr_topic *topic;
     mr_clock *clock;
     uint64_t next;
@@ -39,7 +39,7 @@ static mr_status feed_some(mr_demo_feed *feed, uint64_t until, mr_error *err)
     mr_append append = {0};
     mr_appended appended;
     uint64_t count = MR_MIN(until - feed->next, ROWS_MAX);
-    MR_TRY(mr_cards_payments(feed->cards, feed->next, count, &append.batch, err));
+    MR_TRY(mr_simulation_payments(feed->cards, feed->next, count, &append.batch, err));
     mr_status status = mr_topic_append_commit(feed->topic, 0, &append, &appended, err);
     mr_batch_release(append.batch);
     feed->next += count;
@@ -59,7 +59,7 @@ static void feed_all(void *context)
     atomic_store(&feed->done, true);
 }
 
-mr_status mr_demo_feed_start(const mr_cards *cards, mr_topic *topic, mr_clock *clock,
+mr_status mr_demo_feed_start(const mr_simulation *cards, mr_topic *topic, mr_clock *clock,
                              uint64_t first, double seconds, mr_demo_feed **out, mr_error *err)
 {
     *out = NULL;
@@ -70,7 +70,7 @@ mr_status mr_demo_feed_start(const mr_cards *cards, mr_topic *topic, mr_clock *c
     feed->topic = topic;
     feed->clock = clock;
     feed->first = feed->next = first;
-    feed->end = mr_cards_count(cards);
+    feed->end = mr_simulation_count(cards);
     feed->per_ns = (double)(feed->end - first) / (seconds * 1e9);
     feed->started_ns = clock->mono_ns(clock);
     mr_status status = mr_thread_start("demo-feed", feed_all, feed, &feed->thread, err);

@@ -42,7 +42,8 @@ typedef struct mr_panel {
     int lines; /* on the screen now */
     bool live; /* drawn over itself */
     bool on;
-    bool backlog; /* set after begin: old records are worked off, so latencies say nothing and are not shown */
+    bool
+        backlog; /* set after begin: old records are worked off, so latencies say nothing and are not shown */
 } mr_panel;
 
 /* `output` is where it is drawn. With --quiet nothing is; nor, unless `lines`, where there is no terminal. */

@@ -43,8 +43,8 @@ typedef struct payment {
     uint32_t index;    /* within the customer: a total order with second and customer */
 } payment;
 
-struct mr_cards {
-    mr_cards_options options;
+struct mr_simulation {
+    mr_simulation_options options;
     place *terminals;
     uint32_t *cell_first;   /* GRID * GRID + 1: where a cell's terminals start in cell_members */
     uint32_t *cell_members; /* terminals, by cell */
@@ -126,7 +126,7 @@ static uint32_t cell_index(place p)
 }
 
 /* Counting sort of terminals by cell. */
-static void fill_grid(mr_cards *cards)
+static void fill_grid(mr_simulation *cards)
 {
     uint32_t count = cards->options.terminal_count;
     uint32_t *first = cards->cell_first;
@@ -141,7 +141,7 @@ static void fill_grid(mr_cards *cards)
     first[GRID * GRID] = count;
 }
 
-static uint32_t near_in_cell(mr_cards *cards, place p, uint32_t cell, uint32_t found)
+static uint32_t near_in_cell(mr_simulation *cards, place p, uint32_t cell, uint32_t found)
 {
     for (uint32_t i = cards->cell_first[cell]; i < cards->cell_first[cell + 1]; i++) {
         uint32_t terminal = cards->cell_members[i];
@@ -153,7 +153,7 @@ static uint32_t near_in_cell(mr_cards *cards, place p, uint32_t cell, uint32_t f
 }
 
 /* Terminals in reach of a place: the 3 x 3 cells around it hold them all. */
-static uint32_t find_near(mr_cards *cards, place p)
+static uint32_t find_near(mr_simulation *cards, place p)
 {
     uint32_t column = cell_of(p.x), row = cell_of(p.y), found = 0;
     uint32_t column_end = MR_MIN(column + 2, GRID), row_end = MR_MIN(row + 2, GRID);
@@ -173,8 +173,8 @@ static double draw_amount(draws *d, double mean)
     return round(amount * 100) / 100;
 }
 
-static void simulate_day(mr_cards *cards, draws *d, uint32_t day, uint32_t near_count, double daily,
-                         double mean, payment *next)
+static void simulate_day(mr_simulation *cards, draws *d, uint32_t day, uint32_t near_count,
+                         double daily, double mean, payment *next)
 {
     uint32_t count = poisson(d, daily);
     for (uint32_t i = 0; i < count; i++) {
@@ -190,7 +190,7 @@ static void simulate_day(mr_cards *cards, draws *d, uint32_t day, uint32_t near_
     }
 }
 
-static void simulate_customer(mr_cards *cards, uint32_t customer)
+static void simulate_customer(mr_simulation *cards, uint32_t customer)
 {
     draws d = start_draws(cards->options.seed, 1 + (uint64_t)customer);
     place home = draw_place(&d);
@@ -201,17 +201,17 @@ static void simulate_customer(mr_cards *cards, uint32_t customer)
         simulate_day(cards, &d, day, near_count, daily, mean, &next);
 }
 
-static uint64_t payment_count(const mr_cards *cards)
+static uint64_t payment_count(const mr_simulation *cards)
 {
     return cards->payments.size / sizeof(payment);
 }
 
-static payment *payments_of(const mr_cards *cards)
+static payment *payments_of(const mr_simulation *cards)
 {
     return (payment *)(void *)cards->payments.data;
 }
 
-static mr_status simulate_customers(mr_cards *cards, mr_error *err)
+static mr_status simulate_customers(mr_simulation *cards, mr_error *err)
 {
     for (uint32_t c = 0; c < cards->options.customer_count && !cards->payments.failed; c++) {
         simulate_customer(cards, c);
@@ -253,7 +253,7 @@ static bool is_compromised(const compromise *all, uint32_t head, uint32_t day)
     return false;
 }
 
-static void mark_compromised(mr_cards *cards, const compromise *all, const uint32_t *head)
+static void mark_compromised(mr_simulation *cards, const compromise *all, const uint32_t *head)
 {
     payment *p = payments_of(cards);
     for (uint64_t i = 0; i < payment_count(cards); i++)
@@ -261,7 +261,7 @@ static void mark_compromised(mr_cards *cards, const compromise *all, const uint3
             p[i].scenario = 2;
 }
 
-static mr_status compromise_terminals(mr_cards *cards, draws *d, mr_error *err)
+static mr_status compromise_terminals(mr_simulation *cards, draws *d, mr_error *err)
 {
     uint32_t terminals = cards->options.terminal_count, count = 0;
     compromise *all = mr_alloc_zero((size_t)cards->options.day_count * COMPROMISED, sizeof *all);
@@ -282,7 +282,8 @@ static mr_status compromise_terminals(mr_cards *cards, draws *d, mr_error *err)
 }
 
 /* Indices of a card's payments in the days after the leak. */
-static void collect_leaked(const mr_cards *cards, uint32_t customer, uint32_t day, mr_bytes *found)
+static void collect_leaked(const mr_simulation *cards, uint32_t customer, uint32_t day,
+                           mr_bytes *found)
 {
     const payment *p = payments_of(cards);
     for (uint64_t i = cards->customer_first[customer]; i < cards->customer_first[customer + 1]; i++)
@@ -291,7 +292,7 @@ static void collect_leaked(const mr_cards *cards, uint32_t customer, uint32_t da
 }
 
 /* A third of them is drawn without repeats: a partial shuffle (Fisher, Yates 1938; Durstenfeld 1964). */
-static void misuse_third(mr_cards *cards, draws *d, uint64_t *found, uint64_t count)
+static void misuse_third(mr_simulation *cards, draws *d, uint64_t *found, uint64_t count)
 {
     payment *p = payments_of(cards);
     for (uint64_t i = 0; i < count / 3; i++) {
@@ -303,7 +304,7 @@ static void misuse_third(mr_cards *cards, draws *d, uint64_t *found, uint64_t co
     }
 }
 
-static mr_status leak_cards(mr_cards *cards, draws *d, mr_error *err)
+static mr_status leak_cards(mr_simulation *cards, draws *d, mr_error *err)
 {
     mr_bytes found = {0};
     for (uint32_t day = 0; day < cards->options.day_count && !found.failed; day++) {
@@ -331,7 +332,7 @@ static int by_time(const void *left, const void *right)
     return a->index < b->index ? -1 : a->index > b->index;
 }
 
-static mr_status simulate(mr_cards *cards, mr_error *err)
+static mr_status simulate(mr_simulation *cards, mr_error *err)
 {
     draws world = start_draws(cards->options.seed, 0);
     for (uint32_t t = 0; t < cards->options.terminal_count; t++)
@@ -345,7 +346,7 @@ static mr_status simulate(mr_cards *cards, mr_error *err)
     return MR_OK;
 }
 
-static mr_status allocate(mr_cards *cards, mr_error *err)
+static mr_status allocate(mr_simulation *cards, mr_error *err)
 {
     uint32_t terminals = cards->options.terminal_count;
     cards->terminals = mr_alloc_zero(terminals, sizeof *cards->terminals);
@@ -357,16 +358,18 @@ static mr_status allocate(mr_cards *cards, mr_error *err)
     if (cards->terminals == NULL || cards->cell_first == NULL || cards->cell_members == NULL ||
         cards->near == NULL || cards->customer_first == NULL)
         return MR_OUT_OF_MEMORY(err);
-    MR_TRY(mr_schema_parse(MR_CARDS_SCHEMA, strlen(MR_CARDS_SCHEMA), &cards->schema, err));
-    return mr_schema_parse(MR_CARDS_OUTCOMES_SCHEMA, strlen(MR_CARDS_OUTCOMES_SCHEMA),
+    MR_TRY(
+        mr_schema_parse(MR_SIMULATION_SCHEMA, strlen(MR_SIMULATION_SCHEMA), &cards->schema, err));
+    return mr_schema_parse(MR_SIMULATION_OUTCOMES_SCHEMA, strlen(MR_SIMULATION_OUTCOMES_SCHEMA),
                            &cards->outcomes_schema, err);
 }
 
-mr_status mr_cards_create(const mr_cards_options *options, mr_cards **out, mr_error *err)
+mr_status mr_simulation_create(const mr_simulation_options *options, mr_simulation **out,
+                               mr_error *err)
 {
     MR_ASSERT(options->customer_count > 0 && options->terminal_count > 0);
     *out = NULL;
-    mr_cards *cards = MR_NEW(mr_cards);
+    mr_simulation *cards = MR_NEW(mr_simulation);
     if (cards == NULL)
         return MR_OUT_OF_MEMORY(err);
     cards->options = *options;
@@ -374,13 +377,13 @@ mr_status mr_cards_create(const mr_cards_options *options, mr_cards **out, mr_er
     if (status == MR_OK)
         status = simulate(cards, err);
     if (status != MR_OK)
-        mr_cards_destroy(cards);
+        mr_simulation_destroy(cards);
     else
         *out = cards;
     return status;
 }
 
-void mr_cards_destroy(mr_cards *cards)
+void mr_simulation_destroy(mr_simulation *cards)
 {
     if (cards == NULL)
         return;
@@ -397,17 +400,17 @@ void mr_cards_destroy(mr_cards *cards)
 
 /* ---- reading ---- */
 
-uint64_t mr_cards_count(const mr_cards *cards)
+uint64_t mr_simulation_count(const mr_simulation *cards)
 {
     return payment_count(cards);
 }
 
-static int64_t time_us(const mr_cards *cards, const payment *p)
+static int64_t time_us(const mr_simulation *cards, const payment *p)
 {
     return cards->options.start_us + p->second * 1000000;
 }
 
-uint64_t mr_cards_find(const mr_cards *cards, int64_t at_us)
+uint64_t mr_simulation_find(const mr_simulation *cards, int64_t at_us)
 {
     const payment *p = payments_of(cards);
     uint64_t from = 0, to = payment_count(cards);
@@ -421,8 +424,8 @@ uint64_t mr_cards_find(const mr_cards *cards, int64_t at_us)
     return from;
 }
 
-mr_status mr_cards_payments(const mr_cards *cards, uint64_t first, uint64_t count, mr_batch **out,
-                            mr_error *err)
+mr_status mr_simulation_payments(const mr_simulation *cards, uint64_t first, uint64_t count,
+                                 mr_batch **out, mr_error *err)
 {
     mr_builder builder;
     MR_ASSERT(first + count <= payment_count(cards));
@@ -442,8 +445,8 @@ mr_status mr_cards_payments(const mr_cards *cards, uint64_t first, uint64_t coun
     return status;
 }
 
-mr_status mr_cards_outcomes(const mr_cards *cards, uint64_t first, uint64_t count, int64_t delay_us,
-                            mr_batch **out, mr_error *err)
+mr_status mr_simulation_outcomes(const mr_simulation *cards, uint64_t first, uint64_t count,
+                                 int64_t delay_us, mr_batch **out, mr_error *err)
 {
     mr_builder builder;
     MR_ASSERT(first + count <= payment_count(cards));

@@ -13,32 +13,34 @@
 
 #include "data/batch.h"
 
-#define MR_CARDS_SCHEMA                                                                            \
+#define MR_SIMULATION_SCHEMA                                                                       \
     "tx: int64, at: timestamp, customer: int64, terminal: int64, amount: float64, fraud: int64, "  \
     "scenario: int64"
-#define MR_CARDS_OUTCOMES_SCHEMA "tx: int64, known_at: timestamp, terminal: int64, fraud: int64"
+#define MR_SIMULATION_OUTCOMES_SCHEMA                                                              \
+    "tx: int64, known_at: timestamp, terminal: int64, fraud: int64"
 
-typedef struct mr_cards_options {
+typedef struct mr_simulation_options {
     uint32_t customer_count;
     uint32_t terminal_count;
     uint32_t day_count;
     int64_t start_us; /* midnight of the first day */
     uint64_t seed;
-} mr_cards_options;
+} mr_simulation_options;
 
-typedef struct mr_cards mr_cards;
+typedef struct mr_simulation mr_simulation;
 
 /* Simulates all days at once: fraud looks ahead. 40 bytes a payment, about 2 payments a customer and day. */
-mr_status mr_cards_create(const mr_cards_options *options, mr_cards **out, mr_error *err);
-void mr_cards_destroy(mr_cards *cards); /* NULL is allowed */
-uint64_t mr_cards_count(const mr_cards *cards);
+mr_status mr_simulation_create(const mr_simulation_options *options, mr_simulation **out,
+                               mr_error *err);
+void mr_simulation_destroy(mr_simulation *cards); /* NULL is allowed */
+uint64_t mr_simulation_count(const mr_simulation *cards);
 /* The first payment at or after an instant; the count when there is none. */
-uint64_t mr_cards_find(const mr_cards *cards, int64_t at_us);
-/* Payments [first, first + count), in order of time, with numbers from 0 on: MR_CARDS_SCHEMA. */
-mr_status mr_cards_payments(const mr_cards *cards, uint64_t first, uint64_t count, mr_batch **out,
-                            mr_error *err);
-/* What became of them, known `delay_us` after each: MR_CARDS_OUTCOMES_SCHEMA. */
-mr_status mr_cards_outcomes(const mr_cards *cards, uint64_t first, uint64_t count, int64_t delay_us,
-                            mr_batch **out, mr_error *err);
+uint64_t mr_simulation_find(const mr_simulation *cards, int64_t at_us);
+/* Payments [first, first + count), in order of time, with numbers from 0 on: MR_SIMULATION_SCHEMA. */
+mr_status mr_simulation_payments(const mr_simulation *cards, uint64_t first, uint64_t count,
+                                 mr_batch **out, mr_error *err);
+/* What became of them, known `delay_us` after each: MR_SIMULATION_OUTCOMES_SCHEMA. */
+mr_status mr_simulation_outcomes(const mr_simulation *cards, uint64_t first, uint64_t count,
+                                 int64_t delay_us, mr_batch **out, mr_error *err);
 
 #endif

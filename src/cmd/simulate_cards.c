@@ -15,7 +15,7 @@ typedef enum stream { STREAM_PAYMENTS, STREAM_OUTCOMES } stream;
 
 typedef struct simulation {
     mr_session *session;
-    mr_cards *cards;
+    mr_simulation *cards;
     int64_t delay_us;
     uint64_t count; /* payments to write, from the first on */
     mr_progress progress;
@@ -26,8 +26,8 @@ static mr_status make_batch(const simulation *self, stream what, uint64_t first,
 {
     uint64_t count = MR_MIN(self->count - first, ROWS_PER_BATCH);
     if (what == STREAM_PAYMENTS)
-        return mr_cards_payments(self->cards, first, count, out, err);
-    return mr_cards_outcomes(self->cards, first, count, self->delay_us, out, err);
+        return mr_simulation_payments(self->cards, first, count, out, err);
+    return mr_simulation_outcomes(self->cards, first, count, self->delay_us, out, err);
 }
 
 /* ---- into a file, or to stdout ---- */
@@ -101,7 +101,8 @@ static mr_status append_batches(simulation *self, stream what, mr_topic *topic, 
 
 static mr_status create_topic(mr_log *log, stream what, const char *name, mr_error *err)
 {
-    const char *schema_text = what == STREAM_PAYMENTS ? MR_CARDS_SCHEMA : MR_CARDS_OUTCOMES_SCHEMA;
+    const char *schema_text =
+        what == STREAM_PAYMENTS ? MR_SIMULATION_SCHEMA : MR_SIMULATION_OUTCOMES_SCHEMA;
     mr_topic_options payments = {.event_time = "at"}, outcomes = {.event_time = "known_at"};
     mr_schema *schema = NULL;
     MR_TRY(mr_schema_parse(schema_text, strlen(schema_text), &schema, err));
@@ -177,7 +178,7 @@ static mr_status cards_run(mr_session *session, mr_error *err)
     const mr_arguments *arguments = &session->arguments;
     simulation self = {.session = session};
     int64_t customers = 0, terminals = 0, days = 0, seed = 0, first_days = 0;
-    mr_cards_options options = {0};
+    mr_simulation_options options = {0};
     MR_TRY(mr_arguments_int(arguments, "customers", 1, 100000000, &customers, err));
     MR_TRY(mr_arguments_int(arguments, "terminals", 1, 100000000, &terminals, err));
     MR_TRY(mr_arguments_int(arguments, "days", 1, 36500, &days, err));
@@ -190,10 +191,10 @@ static mr_status cards_run(mr_session *session, mr_error *err)
     options.seed = (uint64_t)seed;
     first_days = days;
     MR_TRY(mr_arguments_int(arguments, "first-days", 1, days, &first_days, err));
-    MR_TRY(mr_cards_create(&options, &self.cards, err));
-    self.count = mr_cards_find(self.cards, options.start_us + first_days * MR_TIME_US_PER_DAY);
+    MR_TRY(mr_simulation_create(&options, &self.cards, err));
+    self.count = mr_simulation_find(self.cards, options.start_us + first_days * MR_TIME_US_PER_DAY);
     mr_status status = write_streams(&self, err);
-    mr_cards_destroy(self.cards);
+    mr_simulation_destroy(self.cards);
     return status;
 }
 

@@ -20,3 +20,5 @@ complete_line consume --format ""
 complete_line consume def
 complete_line topic show de
 MILLRACE_LOG=loud millrace version 2>&1 | head -n 2
+millrace help > /dev/full
+echo "[a full disk: exit $?]"
