@@ -2,7 +2,8 @@
 //
 // Two ways: `by_key` asks for the twelve keys in the order of the schema (its fastest way when they come in that
 // order), `loop` goes over the fields as they come and finds each by length and first letter. The faster one for a
-// case is the peer to beat. Build: c++ -O3 -march=native simdjson_columns.cpp -lsimdjson
+// case is the peer to beat. Build, from the root of the tree:
+//   c++ -std=c++17 -O3 -march=native -I. bench/peers/simdjson_columns.cpp -lsimdjson
 #include "bench/payment_rows.h"
 
 #include <chrono>

@@ -344,7 +344,7 @@ TEST(decoder_property, survives_every_failing_allocation)
             assert_true(n < 1000);
         } while (status != MR_OK);
         assert_int_equal(rows, batch->row_count + 1);
-        assert_true(n > 20);
+        assert_true(n > 8);
         mr_bytes_deinit(&text);
         mr_batch_release(batch);
         mr_schema_release(schema);
