@@ -30,6 +30,8 @@ void mr_bench_register(mr_bench *bench);
     static void bench_##name(void)
 
 void mr_bench_report(const char *name, double value, const char *unit);
+/* Says that something was not measured, and why: nothing is left out silently. */
+void mr_bench_skip(const char *name, const char *reason);
 /* A line for people, on stderr. */
 void mr_bench_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Stops the program with the error's text: a benchmark that cannot run must not look like a fast one. */

@@ -26,6 +26,12 @@ void mr_bench_report(const char *name, double value, const char *unit)
     (void)fflush(stdout);
 }
 
+void mr_bench_skip(const char *name, const char *reason)
+{
+    (void)printf("{\"name\": \"%s\", \"skipped\": \"%s\"}\n", name, reason);
+    (void)fflush(stdout);
+}
+
 void mr_bench_note(const char *format, ...)
 {
     va_list args;

@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# Measures Millrace beside its peers and writes docs/benchmarks.md.
+#   tools/bench.sh             everything
+#   tools/bench.sh GROUP ...   these groups only; the other figures of the page stay as they were measured
+# Groups: machine json csv expr log views state scale trees pipeline latency restart start
+# Each group is one run: ours and the peers' figures one after the other, JSON lines in build/bench/results/GROUP.jsonl,
+# all of them together in build/bench/results.jsonl. What cannot be measured is a line that says why.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+groups="machine json csv expr log views state scale trees pipeline latency restart start"
+work=build/bench
+venv=$work/venv
+benchmark=build/release/benchmark
+millrace=build/release/millrace
+mkdir -p "$work/results" "$work/log"
+[ $# -gt 0 ] && groups=$*
+
+note() { printf '%s\n' "$*" >&2; }
+skip() { printf '{"name": "%s", "skipped": "%s"}\n' "$1" "$2"; note "  skipped: $1: $2"; }
+
+# Runs one thing; its JSON lines are results, its stderr is kept. One that fails says so among the results.
+measure() { # name command...
+    local name=$1 log=$work/log/${1//\//-}.log
+    shift
+    note "  $name"
+    if ! "$@" 2>"$log"; then
+        tail -n 3 "$log" >&2
+        skip "$name" "it failed: $(tail -n 1 "$log" | tr -d '"\\' | cut -c 1-200)"
+    fi
+}
+
+# A command on the last processor alone, where that can be asked for.
+one_core() {
+    if command -v taskset >/dev/null; then
+        taskset -c "$(($(nproc) - 1))" "$@"
+    else
+        "$@"
+    fi
+}
+
+# ---- peers: what installs is measured, what does not is said ----
+
+have_venv() {
+    [ -x "$venv/bin/pip" ] || python3 -m venv "$venv" >"$work/log/venv.log" 2>&1
+}
+
+# Installs from PyPI what is missing. Each on its own: one that fails takes no other with it.
+have_pypi() { # package...
+    local package
+    have_venv || return 1
+    for package in "$@"; do
+        "$venv/bin/pip" show -q "$package" >/dev/null 2>&1 ||
+            timeout 300 "$venv/bin/pip" install -q "$package" >"$work/log/pip-$package.log" 2>&1 || return 1
+    done
+}
+
+have_java() {
+    command -v mvn >/dev/null && command -v javac >/dev/null && return 0
+    tools/setup.sh peers >"$work/log/setup-peers.log" 2>&1 && command -v mvn >/dev/null
+}
+
+peer_simdjson() {
+    g++ -std=c++17 -O3 -march=native -I. bench/peers/simdjson_columns.cpp -o "$work/simdjson_columns" -lsimdjson &&
+        "$work/simdjson_columns"
+}
+
+# Our decisions of the payments the peers are given, and the payments, as CSV.
+write_peer_files() {
+    local model=${MILLRACE_DATA:-../shared/data}/cards/xgb_model.json
+    [ -f "$model" ] && [ -d "$work/home" ] || return 1
+    cp "$model" "$work/model.json" &&
+        "$millrace" consume payments --home "$work/home" --quiet >"$work/payments.csv" &&
+        "$millrace" consume decisions --home "$work/home" --quiet --max 50000 >"$work/decisions.csv"
+}
+
+peer_river() {
+    have_pypi river xgboost || { skip pipeline.one_core.river "river or xgboost could not be installed from PyPI"; return; }
+    measure pipeline.one_core.river one_core "$venv/bin/python" bench/peers/river_cards.py \
+        "$work/payments.csv" "$work/model.json" "$work/decisions.csv"
+}
+
+peer_flink() {
+    local folder=$work/flink backend
+    have_java || { skip pipeline.one_core.flink "no JDK and Maven"; return; }
+    note "  building bench/peers/flink"
+    mvn -q -B -f bench/peers/flink/pom.xml -DbuildDirectory="$PWD/$folder" package >"$work/log/flink-build.log" 2>&1 ||
+        { skip pipeline.one_core.flink "Flink could not be fetched from Maven Central or built"; return; }
+    for backend in heap rocksdb; do
+        measure "pipeline.one_core.flink.$backend" one_core bench/peers/flink/run.sh "$folder" "$work" "$backend"
+    done
+}
+
+# ---- groups ----
+
+group_machine() { measure machine python3 bench/machine.py "$work"; }
+group_json() {
+    measure json "$benchmark" json
+    measure json.simdjson peer_simdjson
+}
+group_csv() {
+    measure csv "$benchmark" csv
+    measure encode "$benchmark" encode
+}
+group_expr() { measure expr "$benchmark" expr; }
+group_log() { measure log "$benchmark" log; }
+group_views() { measure views "$benchmark" views; }
+group_state() {
+    measure state "$benchmark" state
+    measure state_spill "$benchmark" state_spill
+}
+group_scale() { measure scale "$benchmark" pipeline_scale; }
+group_trees() {
+    measure trees env MILLRACE_BENCH_MODELS="$work" "$benchmark" trees
+    local peer
+    for peer in lightgbm onnxruntime treelite; do
+        measure "trees.$peer" tree_peer "$peer"
+    done
+}
+tree_peer() {
+    local -A needs=([lightgbm]="xgboost lightgbm" [onnxruntime]="xgboost onnx onnxmltools onnxruntime"
+        [treelite]="xgboost treelite tl2cgen")
+    # shellcheck disable=SC2086  # a list of words
+    if ! have_pypi numpy ${needs[$1]}; then
+        skip "trees.$1" "could not be installed from PyPI"
+        return
+    fi
+    one_core "$venv/bin/python" bench/peers/trees.py "$1" "$work"
+}
+group_pipeline() {
+    measure pipeline.topic "$benchmark" pipeline_topic
+    measure pipeline.jsonl "$benchmark" pipeline_json
+    measure pipeline.one_core.ours one_core "$benchmark" pipeline_peer
+    if write_peer_files; then
+        peer_flink
+        peer_river
+    else
+        skip pipeline.one_core.flink "there is no model (MILLRACE_DATA)"
+        skip pipeline.one_core.river "there is no model (MILLRACE_DATA)"
+    fi
+}
+group_latency() { measure latency "$benchmark" latency; }
+group_restart() { measure restart "$benchmark" pipeline_restart; }
+group_start() { measure start python3 bench/start.py "$millrace" "$work"; }
+
+make --no-print-directory -j"$(nproc)" MODE=release all build/release/benchmark || exit 1
+for group in $groups; do
+    if ! declare -F "group_$group" >/dev/null; then
+        note "there is no group $group; there are: $(declare -F | sed -n 's/.*group_//p' | tr '\n' ' ')"
+        exit 2
+    fi
+    note "$group"
+    started=$SECONDS
+    {
+        printf '{"group": "%s", "at": "%s", "load": "%s"}\n' "$group" "$(date -u +%FT%TZ)" "$(cut -d ' ' -f 1 /proc/loadavg)"
+        "group_$group"
+        printf '{"group": "%s", "seconds": %d}\n' "$group" $((SECONDS - started))
+    } >"$work/results/$group.jsonl.new"
+    mv "$work/results/$group.jsonl.new" "$work/results/$group.jsonl"
+done
+rm -rf "$work/home"
+cat "$work"/results/*.jsonl >"$work/results.jsonl"
+python3 tools/bench_report.py "$work/results.jsonl" bench/bounds.md >docs/benchmarks.md
+note "written: docs/benchmarks.md"
