@@ -210,6 +210,12 @@ static mr_status check_append(const mr_append *what, mr_error *err)
     if (what->annotation_bytes > MR_LOG_ANNOTATION_MAX)
         return MR_FAIL(err, MR_INVALID, "an annotation of %zu bytes; %d is the limit",
                        what->annotation_bytes, MR_LOG_ANNOTATION_MAX);
+    const mr_schema *schema = what->batch->schema;
+    for (uint32_t i = 0; i < schema->field_count; i++)
+        if (!schema->fields[i].nullable && what->batch->columns[i].null_count > 0)
+            return MR_FAIL(err, MR_INVALID, "column %s may not be NULL and is in %u of %u rows",
+                           schema->fields[i].name, what->batch->columns[i].null_count,
+                           what->batch->row_count);
     return MR_OK;
 }
 

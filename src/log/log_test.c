@@ -484,6 +484,29 @@ TEST(log, carries_annotations_and_empty_blocks)
     mr_log_close(log);
 }
 
+TEST(log, refuses_nulls_where_the_schema_has_none)
+{
+    mr_log *log = open_log(mr_test_folder());
+    mr_schema *schema = log_test_plain_schema();
+    mr_topic *topic = make_topic(log, "t", NULL, schema);
+    mr_builder builder = {0};
+    mr_batch *batch;
+    mr_error err = {0};
+    assert_ok(mr_builder_init(&builder, schema, &err), &err);
+    for (uint32_t i = 0; i < schema->field_count; i++)
+        mr_builder_null(&builder.columns[i]);
+    assert_ok(mr_builder_finish(&builder, &batch, &err), &err);
+    mr_builder_deinit(&builder);
+    mr_append what = {.batch = batch};
+    mr_appended out;
+    assert_int_equal(mr_topic_append(topic, 0, &what, &out, &err), MR_INVALID);
+    assert_string_equal(err.text, "column at may not be NULL and is in 1 of 1 rows");
+    mr_batch_release(batch);
+    mr_topic_close(topic);
+    mr_schema_release(schema);
+    mr_log_close(log);
+}
+
 TEST(log, offsets_out_of_range_are_told)
 {
     mr_log *log = open_log(mr_test_folder());
