@@ -29,17 +29,22 @@ void mr_panel_begin(mr_panel *panel, mr_session *session, mr_output *output, con
 
 /* ---- counting ---- */
 
+static bool is_named(const mr_panel_action *action, mr_text name)
+{
+    return strlen(action->name) == name.size &&
+           (name.size == 0 || memcmp(action->name, name.bytes, name.size) == 0);
+}
+
 static mr_panel_action *find_action(mr_panel *panel, mr_text name)
 {
-    for (size_t i = 0; i < panel->action_count; i++) {
-        mr_panel_action *action = &panel->actions[i];
-        if (strlen(action->name) == name.size && memcmp(action->name, name.bytes, name.size) == 0)
-            return action;
-    }
+    for (size_t i = 0; i < panel->action_count; i++)
+        if (is_named(&panel->actions[i], name))
+            return &panel->actions[i];
     if (panel->action_count == MR_PANEL_ACTIONS_MAX || name.size >= sizeof panel->actions[0].name)
         return NULL;
     mr_panel_action *action = &panel->actions[panel->action_count++];
-    memcpy(action->name, name.bytes, name.size);
+    if (name.size > 0)
+        memcpy(action->name, name.bytes, name.size);
     return action;
 }
 
@@ -102,7 +107,7 @@ static void take_alerts(mr_panel *panel, const mr_batch *batch, uint32_t action)
     size_t first = batch->row_count > ALERTS_A_BATCH ? batch->row_count - ALERTS_A_BATCH : 0;
     for (size_t row = first; row < batch->row_count && normal != NULL; row++) {
         mr_text name = mr_column_text(column, row);
-        if (name.size != strlen(normal->name) || memcmp(name.bytes, normal->name, name.size) != 0)
+        if (!is_named(normal, name))
             add_alert(panel, batch, action, row);
     }
 }
