@@ -40,6 +40,20 @@ static mr_status read_renames(mr_ingest *ingest, const char *text, mr_error *err
     return MR_OK;
 }
 
+static mr_status read_check(mr_ingest *ingest, const char *text, mr_error *err)
+{
+    char type[32];
+    if (text == NULL)
+        return MR_OK;
+    mr_expr_place place = {.file = "--check"};
+    MR_TRY(mr_expr_compile(text, strlen(text), ingest->options.schema, &place, &ingest->check, err));
+    if (mr_expr_type(ingest->check).id != MR_BOOL)
+        return MR_FAIL(err, MR_INVALID, "--check wants a condition (bool), this is %s",
+                       mr_type_format(mr_expr_type(ingest->check), type));
+    ingest->options.check = ingest->check;
+    return MR_OK;
+}
+
 mr_status mr_ingest_init(mr_ingest *ingest, mr_session *session, mr_schema *schema,
                          bool columns_required, mr_error *err)
 {
@@ -51,6 +65,8 @@ mr_status mr_ingest_init(mr_ingest *ingest, mr_session *session, mr_schema *sche
     ingest->format_given = format != NULL;
     if (format != NULL && !mr_text_format_parse(format, strlen(format), &ingest->options.format))
         return MR_FAIL(err, MR_INVALID, "--format is '%s', but must be csv or jsonl", format);
+    ingest->options.zone_required = mr_arguments_flag(arguments, "require-zone");
+    MR_TRY(read_check(ingest, mr_arguments_text(arguments, "check"), err));
     MR_TRY(read_delimiter(arguments, &ingest->options.delimiter, err));
     return read_renames(ingest, mr_arguments_text(arguments, "rename"), err);
 }
@@ -68,6 +84,7 @@ void mr_ingest_deinit(mr_ingest *ingest)
 {
     close_file(ingest);
     mr_schema_release(ingest->options.schema);
+    mr_expr_destroy(ingest->check);
     mr_list_deinit(&ingest->rename_list);
     mr_free(ingest->renames);
     *ingest = (mr_ingest){0};

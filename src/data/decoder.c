@@ -120,9 +120,12 @@ static mr_status open_columns(mr_decoder *decoder, mr_error *err)
     decoder->sinks = mr_alloc_zero(decoder->field_count, sizeof *decoder->sinks);
     decoder->row_starts = mr_alloc(rows * sizeof *decoder->row_starts);
     decoder->row_lines = mr_alloc(rows * sizeof *decoder->row_lines);
-    decoder->rejects = mr_alloc_zero(decoder->options.rejects_max, sizeof *decoder->rejects);
+    /* Every row of a batch may fail the check, besides what did not decode. */
+    size_t checked = decoder->options.check != NULL ? rows : 0;
+    decoder->rejects = mr_alloc_zero(decoder->options.rejects_max + checked, sizeof *decoder->rejects);
+    decoder->check_rows = mr_alloc((checked + 1) * sizeof *decoder->check_rows);
     if (decoder->sinks == NULL || decoder->row_starts == NULL || decoder->row_lines == NULL ||
-        decoder->rejects == NULL)
+        decoder->rejects == NULL || decoder->check_rows == NULL)
         return MR_OUT_OF_MEMORY(err);
     for (uint32_t i = 0; i < decoder->field_count; i++)
         MR_TRY(mr_sink_init(&decoder->sinks[i], &decoder->schema->fields[i], rows, err));
@@ -191,6 +194,8 @@ void mr_decoder_close(mr_decoder *decoder)
     mr_free(decoder->row_starts);
     mr_free(decoder->row_lines);
     mr_free(decoder->rejects);
+    mr_free(decoder->check_rows);
+    mr_expr_scratch_deinit(&decoder->check_scratch);
     mr_free(decoder->window);
     mr_free(decoder->name);
     mr_arena_deinit(&decoder->reject_texts);
@@ -205,6 +210,7 @@ void mr_decoder_forget_batch(mr_decoder *decoder)
 {
     decoder->reject_count = 0;
     decoder->row_count = 0;
+    decoder->full = false;
 }
 
 static mr_status make_room(mr_decoder *decoder, size_t wanted, mr_error *err)

@@ -45,6 +45,7 @@
 #define MR_DATA_DECODER_H
 
 #include "data/batch.h"
+#include "data/expr.h"
 
 typedef enum mr_text_format { MR_FORMAT_CSV, MR_FORMAT_JSONL, MR_FORMAT_COUNT } mr_text_format;
 
@@ -70,6 +71,7 @@ typedef struct mr_decoder_options {
     bool columns_required;    /* nullable columns must be there as well, if only with NULLs */
     bool zone_required;       /* timestamps without a zone are rejected */
     bool portable;            /* only the careful path, no fast one: the same results, for tests */
+    const mr_expr *check;     /* lent: a condition over the schema; records for which it is not true are rejected */
     const mr_rename *renames; /* copied */
     size_t rename_count;
     uint32_t batch_rows_max; /* 0: 4096 */

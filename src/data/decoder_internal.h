@@ -133,10 +133,13 @@ struct mr_decoder {
     size_t *row_starts; /* in the window */
     uint64_t *row_lines;
     size_t batch_start;
+    bool full; /* the last batch ended because it, or the rejects, were full */
 
     mr_reject *rejects;
     uint32_t reject_count;
     mr_arena reject_texts;
+    uint32_t *check_rows; /* of options.check: rows that pass */
+    mr_expr_scratch check_scratch;
     mr_mistake mistake;
     mr_sink scratch; /* a text that is no value yet: keys, unescaped fields */
 
@@ -175,6 +178,11 @@ extern const mr_decoder_kind mr_decoder_jsonl;
 void mr_decoder_forget_batch(mr_decoder *decoder);
 /* A field of the schema by the name it has in the file; -1: none. */
 int mr_decoder_find_field(const mr_decoder *decoder, const char *name, size_t size);
+
+/* ---- decoder_check.c ---- */
+
+/* Takes rows for which options.check is not true out of the batch and into the rejects; *batch NULL: none are left. */
+mr_status mr_decoder_apply_check(mr_decoder *decoder, mr_batch **batch, mr_error *err);
 
 /* ---- decoder_step.c ---- */
 

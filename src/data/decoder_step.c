@@ -283,9 +283,14 @@ static mr_status fill_and_make(mr_decoder *decoder, mr_batch **out, mr_error *er
     snapshot before = {decoder->start, decoder->line,       decoder->counts,
                        decoder->scan,  decoder->line_start, decoder->oversize};
     mr_status status = fill(decoder, err);
+    decoder->full = !may_go_on(decoder);
     if (status == MR_OK && decoder->row_count > 0)
         status = make_batch(decoder, out, err);
+    if (status == MR_OK && *out != NULL && decoder->options.check != NULL)
+        status = mr_decoder_apply_check(decoder, out, err);
     if (status != MR_OK) {
+        mr_batch_release(*out);
+        *out = NULL;
         restore(decoder, &before);
         return status;
     }
@@ -315,7 +320,7 @@ mr_status mr_decoder_next_batch(mr_decoder *decoder, mr_batch **out, mr_error *e
 
 bool mr_decoder_has_more(const mr_decoder *decoder)
 {
-    return decoder->refused == MR_OK && !may_go_on(decoder) && decoder->start < decoder->end;
+    return decoder->refused == MR_OK && decoder->full && decoder->start < decoder->end;
 }
 
 void mr_decoder_place(mr_decoder *decoder, uint32_t row, int field, mr_row_place *out)

@@ -353,3 +353,29 @@ TEST(decoder, fast_times_are_times)
                                  (long long)slow);
                 }
 }
+
+TEST(decoder, rejects_what_fails_the_check_in_its_place)
+{
+    mr_error err = {0};
+    mr_schema *schema;
+    mr_expr *condition;
+    const char *text = "id: int64, user: string", *words = "length(user) > 0 and id >= 0";
+    assert_ok(mr_schema_parse(text, strlen(text), &schema, &err), &err);
+    assert_ok(mr_expr_compile(words, strlen(words), schema, NULL, &condition, &err), &err);
+    for (uint32_t rows = 1; rows < 4; rows++) {
+        mr_decoder_options options = {.check = condition, .batch_rows_max = rows, .rejects_max = rows};
+        const char *want_rows[] = {"{\"id\":1,\"user\":\"a\"}", "{\"id\":5,\"user\":\"e\"}"};
+        const char *want_rejects[] = {"3:1 the check", "4:1 id: ", "5:1 the check"};
+        const char *got = told(options, text, "id,user\n1,a\n2,\nx,c\n-4,d\n5,e\n", 27);
+        for (size_t i = 0; i < MR_COUNT_OF(want_rows); i++)
+            assert_non_null(strstr(got, want_rows[i]));
+        const char *at = got;
+        for (size_t i = 0; i < MR_COUNT_OF(want_rejects); i++) {
+            at = strstr(at, want_rejects[i]);
+            assert_non_null(at);
+        }
+        assert_null(strstr(got, "\"id\":2"));
+    }
+    mr_expr_destroy(condition);
+    mr_schema_release(schema);
+}

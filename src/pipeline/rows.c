@@ -206,7 +206,7 @@ static mr_status check_rows(mr_pipeline *pipeline, const micro_batch *batch, con
                             const mr_batch *raw, source_rows *rows, mr_error *err)
 {
     size_t kept;
-    if (source->check == NULL)
+    if (source->check == NULL || source->topic == NULL) /* of files the decoder has checked it */
         return MR_OK;
     MR_TRY(eval_filter(pipeline, source->check, rows->columns, rows->count, &kept, err));
     if (kept == rows->count)

@@ -182,6 +182,7 @@ static mr_status open_file(stream_impl *impl, mr_error *err)
     mr_decoder_options options = {.format = source->format,
                                   .schema = source->schema,
                                   .name = path,
+                                  .check = source->check,
                                   .renames = source->renames,
                                   .rename_count = source->rename_count,
                                   .batch_rows_max = impl->options.rows_max};
