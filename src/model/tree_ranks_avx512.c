@@ -55,8 +55,14 @@ typedef struct question {
 #define EXIT_BYTES(words)  ((words) ? 32u : 24u)
 #define EXIT_LEAVES(words) ((words) ? 16u : 8u)
 
+/* Following 7 answers through three levels: the exit, and where its group of bits begins. */
+typedef struct path_table {
+    uint8_t exits[128], shifts[128];
+} path_table;
+
 typedef struct rank_plan {
     mr_tree_plan plan;
+    path_table paths;
     const mr_forest *forest;
     uint32_t feature_count, slot_count;
     bool words, fast;
@@ -67,11 +73,6 @@ typedef struct rank_plan {
     uint8_t *belows; /* per tree: 64 */
     float *leaves;   /* per tree: 64 << below_levels */
 } rank_plan;
-
-/* Following 7 answers through three levels: the exit, and where its group of bits begins. */
-typedef struct path_table {
-    uint8_t exits[128], shifts[128];
-} path_table;
 
 /* ---- planning ---- */
 
@@ -316,6 +317,17 @@ static mr_status fill_plan(rank_plan *plan, uint32_t *feature_at, float *values,
     return lay_trees(plan, feature_at, err);
 }
 
+/* In each plan, not once at start: code of this file must not run before the processor was asked. */
+static void fill_paths(path_table *paths)
+{
+    for (unsigned answers = 0; answers < 128; answers++) {
+        unsigned a = answers & 1, b = answers >> (1 + a) & 1, c = answers >> (3 + 2 * a + b) & 1;
+        unsigned exit = 4 * a + 2 * b + c;
+        paths->exits[answers] = (uint8_t)exit;
+        paths->shifts[answers] = (uint8_t)(7 + 7 * exit);
+    }
+}
+
 static mr_status make_plan(const mr_forest *forest, bool fast, mr_tree_plan **out, mr_error *err)
 {
     *out = NULL;
@@ -336,6 +348,7 @@ static mr_status make_plan(const mr_forest *forest, bool fast, mr_tree_plan **ou
             /* levels add a fifteenth, padding 16 keys a level */
             .keys = mr_alloc_aligned(sizeof(float) * ((size_t)forest->node_count * 17 / 16 +
                                                       SLOTS_MAX * SEARCH_LEVELS * 16))};
+        fill_paths(&plan->paths);
         if (feature_at != NULL && values != NULL && plan->features != NULL && plan->keys != NULL)
             status = fill_plan(plan, feature_at, values, &fits, err);
         if (status == MR_OK && fits)
@@ -388,22 +401,10 @@ INLINE void rank_all(const rank_plan *plan, const float *inputs, bool words, ran
 
 /* ---- trees ---- */
 
-static path_table paths;
-
-__attribute__((constructor)) static void fill_paths(void)
-{
-    for (unsigned answers = 0; answers < 128; answers++) {
-        unsigned a = answers & 1, b = answers >> (1 + a) & 1, c = answers >> (3 + 2 * a + b) & 1;
-        unsigned exit = 4 * a + 2 * b + c;
-        paths.exits[answers] = (uint8_t)exit;
-        paths.shifts[answers] = (uint8_t)(7 + 7 * exit);
-    }
-}
-
-INLINE uint32_t follow(uint64_t answers)
+INLINE uint32_t follow(const path_table *paths, uint64_t answers)
 {
     unsigned first = answers & 127;
-    return paths.exits[first] * 8u + paths.exits[answers >> paths.shifts[first] & 127];
+    return paths->exits[first] * 8u + paths->exits[answers >> paths->shifts[first] & 127];
 }
 
 INLINE uint64_t ask_bytes(const uint8_t *top, __m512i low, __m512i high, bool wide)
@@ -449,7 +450,8 @@ INLINE uint32_t exit_of(const rank_plan *plan, uint32_t tree, rank_shape shape, 
                         __m512i high)
 {
     size_t at = (size_t)tree * 128;
-    return follow(shape == WORDS_64
+    return follow(&plan->paths,
+                  shape == WORDS_64
                       ? ask_words((const uint16_t *)(const void *)plan->tops + at, low, high)
                       : ask_bytes(plan->tops + at, low, high, shape == BYTES_128));
 }
