@@ -1,28 +1,28 @@
 /* view.h -- feature views: aggregates over windows of one entity's past, as of each event.
  *
  *   mr_view ........ a compiled view and its table of keyed state (one table per view)
- *   mr_view_work ... the reusable scratch of one micro-batch: hashes, outputs; shared by the
- * workers step ........... one record in merged order: it updates the state, asks for values, or
- * both
+ *   mr_view_work ... the reusable scratch of one micro-batch: hashes, outputs; shared by the workers
+ *   step ........... one record in merged order: it updates the state, asks for values, or both
  *
- *   one micro-batch:   begin -> hash (each worker) | barrier | -> walk (each worker) | barrier | ->
- * finish
+ *   one micro-batch:   begin -> hash (each worker) | barrier | -> walk (each worker) | barrier | -> finish
  *
- * (1) A value is a function of the key's own sequence of updates and of the asking time: it does
- * not depend on micro-batch cuts, workers, checkpoints or other keys. (2) A record that updates and
- * asks is added first, then the windows are read: it sees itself. Of records with equal times the
- * earlier one in the sequence does not see the later ones. (3) A late record takes its place in
- * time (after equals) and sees what has arrived of its own windows. Records are kept until they are
- * older than the key's newest time less the longest reach less `lateness`; one that comes later
- * than that sees itself and what is still kept, counts in lifetime aggregates, and is counted in
- * mr_view_stats.late. (4) A NULL in any key column: every output is NULL and the state is
- * untouched. (5) Sums are exact and rounded once: equal windows give equal bits, whatever came
- * before. With a `resolution` r records are kept in tiles (k r, (k + 1) r]: a sliding window starts
- * at t - delay - length rounded down to a multiple of r (so it is up to r longer); a delayed one
- * ends at t - delay rounded down (up to r less fresh); one without delay ends with the tile of t.
- * Events in order see exact ends. Thread: create, begin, finish, get and destroy belong to the
- * pipeline's thread. hash and walk are called once per worker and micro-batch; worker k owns the
- * slots [k, k + 1) * MR_SLOT_COUNT / workers. */
+ * (1) A value is a function of the key's own sequence of updates and of the asking time: it does not depend on
+ *     micro-batch cuts, workers, checkpoints or other keys.
+ * (2) A record that updates and asks is added first, then the windows are read: it sees itself. Of records with equal
+ *     times the earlier one in the sequence does not see the later ones.
+ * (3) A late record takes its place in time (after equals) and sees what has arrived of its own windows. Records are
+ *     kept until they are older than the key's newest time less the longest reach less `lateness`; one that comes
+ *     later than that sees itself and what is still kept, counts in lifetime aggregates, and is counted in
+ *     mr_view_stats.late.
+ * (4) A NULL in any key column: every output is NULL and the state is untouched.
+ * (5) Sums are exact and rounded once: equal windows give equal bits, whatever came before.
+ *
+ * With a `resolution` r records are kept in tiles (k r, (k + 1) r]: a sliding window starts at t - delay - length rounded
+ * down to a multiple of r (so it is up to r longer); a delayed one ends at t - delay rounded down (up to r less fresh);
+ * one without delay ends with the tile of t. Events in order see exact ends.
+ *
+ * Thread: create, begin, finish, get and destroy belong to the pipeline's thread. hash and walk are called once per
+ * worker and micro-batch; worker k owns the slots [k, k + 1) * MR_SLOT_COUNT / workers. */
 #ifndef MR_FEATURE_VIEW_H
 #define MR_FEATURE_VIEW_H
 

@@ -4,16 +4,14 @@
  *   | header | annotation 0 | columns       0 |          every part is zero-padded to 64 bytes
  *
  *   columns, plain:  | directory 0 | validity 0 | offsets 0 | values 0 | validity 0 | ...
- *       directory: per field u32 null_count, u32 values_bytes; validity only when null_count > 0;
- * offsets only for string and bytes (int32, rows + 1, the first is 0); a block of no rows has no
- * columns part. columns, lz4 or zstd: the plain form as one compressed stretch (lz4 block, zstd
- * frame).
+ *       directory: per field u32 null_count, u32 values_bytes; validity only when null_count > 0; offsets only for
+ *       string and bytes (int32, rows + 1, the first is 0); a block of no rows has no columns part.
+ *   columns, lz4 or zstd: the plain form as one compressed stretch (lz4 block, zstd frame).
  *
- * (1) Everything is little endian; a block starts at a multiple of 64, so plain columns can be used
- * in place. (2) header_crc covers header bytes [0, 8) and [12, 128); body_crc covers [128, block_bytes),
- * padding included. (3) A header is believed only after its checksum and its salt match; a body
- * after its checksum. docs/explanation/log-format.md gives the offsets of all fields. Pure: no
- * files, no locks. */
+ * (1) Everything is little endian; a block starts at a multiple of 64, so plain columns can be used in place.
+ * (2) header_crc covers header bytes [0, 8) and [12, 128); body_crc covers [128, block_bytes), padding included.
+ * (3) A header is believed only after its checksum and its salt match; a body after its checksum.
+ * docs/explanation/log-format.md gives the offsets of all fields. Pure: no files, no locks. */
 #ifndef MR_LOG_BLOCK_H
 #define MR_LOG_BLOCK_H
 

@@ -6,18 +6,18 @@
  *   mr_log_reader ...... reads one partition forward, as batches
  *   position ........... a named reading place, stored per topic: one offset per partition
  *
- * (1) A record is acknowledged only when the topic's sync policy says so, and readers see no
- * others: always ........ after fdatasync (default); those who commit together share one sync
- *       interval N .... the append returns when written; readers see it after the next sync, <= N
- * ms later os ............ the append returns when written, and readers see it at once (2) Offsets
- * are dense and never used twice for different acknowledged records. (3) Damage is reported with
- * its exact offsets and is passed over only when the reader asks for it. (4) One process writes a
- * partition at a time (a file lock); any number read, here or in other processes. (5) A producer's
- * sequence is stored once: see mr_append.
+ * (1) A record is acknowledged only when the topic's sync policy says so, and readers see no others:
+ *       always ........ after fdatasync (default); those who commit together share one sync
+ *       interval N .... the append returns when written; readers see it after the next sync, <= N ms later
+ *       os ............ the append returns when written, and readers see it at once
+ * (2) Offsets are dense and never used twice for different acknowledged records.
+ * (3) Damage is reported with its exact offsets and is passed over only when the reader asks for it.
+ * (4) One process writes a partition at a time (a file lock); any number read, here or in other processes.
+ * (5) A producer's sequence is stored once: see mr_append.
  *
- * Thread: mr_log and mr_topic are safe from any thread; a reader belongs to one thread at a time.
- * Nothing here starts a thread: mr_log_tick does what time asks for (interval syncs), and whoever
- * owns the loop calls it. Under a simulated clock nothing blocks. */
+ * Thread: mr_log and mr_topic are safe from any thread; a reader belongs to one thread at a time. Nothing here
+ * starts a thread: mr_log_tick does what time asks for (interval syncs), and whoever owns the loop calls it. Under a
+ * simulated clock nothing blocks. */
 #ifndef MR_LOG_LOG_H
 #define MR_LOG_LOG_H
 

@@ -2,12 +2,11 @@
  *
  *   | header: 64 + producers, padded to 64 | block | block | ... | torn or foreign bytes |
  *
- * (1) The header is written and synced, and the name made durable, before the first block is
- * written. (2) A segment is begun only after the one before it was synced whole: a valid header
- * proves that. (3) Blocks lie end to end from first_position; a sealed segment is never written
- * again. The file is named after the offset of its first record, in 20 digits, so names sort as
- * offsets do. Thread: counts are shared; reading is safe anywhere; only the partition's writer
- * writes. */
+ * (1) The header is written and synced, and the name made durable, before the first block is written.
+ * (2) A segment is begun only after the one before it was synced whole: a valid header proves that.
+ * (3) Blocks lie end to end from first_position; a sealed segment is never written again.
+ * The file is named after the offset of its first record, in 20 digits, so names sort as offsets do.
+ * Thread: counts are shared; reading is safe anywhere; only the partition's writer writes. */
 #ifndef MR_LOG_SEGMENT_H
 #define MR_LOG_SEGMENT_H
 

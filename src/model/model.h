@@ -1,20 +1,19 @@
 /* model.h -- models: one interface for every family that turns a row of numbers into scores.
  *
  *   mr_model_open ........ bytes or a file -> a model, read only, shared by any number of threads
- *   mr_model_bind ........ the model's inputs by name -> columns of one schema; refuses what does
- * not fit mr_scratch_create .... per-thread working memory mr_model_score ....... rows of a batch,
- * columns in, columns out mr_model_score_row ... one row of floats: no allocation, no lock
+ *   mr_model_bind ........ the model's inputs by name -> columns of one schema; refuses what does not fit
+ *   mr_scratch_create .... per-thread working memory
+ *   mr_model_score ....... rows of a batch, columns in, columns out
+ *   mr_model_score_row ... one row of floats: no allocation, no lock
  *
- * A family is a `struct mr_model_kind` in a file of its own; `mr_model_kinds` in model.c lists
- * them, and the conformance test runs every one that is listed.
+ * A family is a `struct mr_model_kind` in a file of its own; `mr_model_kinds` in model.c lists them, and the
+ * conformance test runs every one that is listed.
  *
- * Two results per row: *margins*, the raw sums of the model (bit-equal to what the training library
- * adds up), and *scores*, what the model's objective makes of them (probabilities, class shares,
- * amounts).
+ * Two results per row: *margins*, the raw sums of the model (bit-equal to what the training library adds up), and
+ * *scores*, what the model's objective makes of them (probabilities, class shares, amounts).
  *
- * Numbers become float32 in one rounding, as the libraries do it: float64 and int64 straight to
- * float32 (not by way of each other), bool as 0 and 1, timestamps as microseconds; NULL and NaN are
- * the missing value. */
+ * Numbers become float32 in one rounding, as the libraries do it: float64 and int64 straight to float32 (not by way of
+ * each other), bool as 0 and 1, timestamps as microseconds; NULL and NaN are the missing value. */
 #ifndef MR_MODEL_MODEL_H
 #define MR_MODEL_MODEL_H
 

@@ -2,25 +2,24 @@
  *
  *   mr_state ....... all tables of one pipeline: their budget, checkpoint folder and spill store
  *   mr_table ....... key -> value, for one feature view or operator; 4096 slots
- *   mr_slot ........ the keys whose hash falls into it: an open-addressed array of entries and a
- * heap entry .......... | mr_entry (16 bytes) | value (kind->value_bytes, zeroed when new) |
+ *   mr_slot ........ the keys whose hash falls into it: an open-addressed array of entries and a heap
+ *   entry .......... | mr_entry (16 bytes) | value (kind->value_bytes, zeroed when new) |
  *
- * A *position* is the place of a record in the pipeline's merged input, counted from 0 over all
- * sources.
+ * A *position* is the place of a record in the pipeline's merged input, counted from 0 over all sources.
  *
  * (1) All that a slot holds is a function of the records at positions < P, its position.
  * (2) A slot is used by one worker at a time: slot index -> worker is the caller's rule. No locks.
- * (3) Checkpoints roll: each slot is written at a position of its own, between micro-batches, a few
- * at a time. The manifest, written last, is valid once every sink is durable beyond the highest of
- * them. After a crash records from the lowest position on are replayed, and a slot skips those
- * before its own. (4) Memory of all slots is taken from the budget; when it runs short, cold keys
- * move to the spill store, which is only a cache, and come back when they are asked for. Nothing
- * fails because of it. (5) A key whose last record is more than ttl behind the stream time as of
- * the record in hand (the highest event time up to and with it; slot->now_us) is gone. Stream time
- * never goes back, so that sweeping early, late or never cannot change a result, and nor can the
- * cut of micro-batches. (6) What is in memory hides what the spill store holds of the same key; the
- * store is written only between micro-batches. Thread: one worker per slot; everything without a
- * slot argument belongs to the pipeline's thread. */
+ * (3) Checkpoints roll: each slot is written at a position of its own, between micro-batches, a few at a time. The
+ *     manifest, written last, is valid once every sink is durable beyond the highest of them. After a crash records
+ *     from the lowest position on are replayed, and a slot skips those before its own.
+ * (4) Memory of all slots is taken from the budget; when it runs short, cold keys move to the spill store, which is
+ *     only a cache, and come back when they are asked for. Nothing fails because of it.
+ * (5) A key whose last record is more than ttl behind the stream time as of the record in hand (the highest event
+ *     time up to and with it; slot->now_us) is gone. Stream time never goes back, so that sweeping early, late or
+ *     never cannot change a result, and nor can the cut of micro-batches.
+ * (6) What is in memory hides what the spill store holds of the same key; the store is written only between
+ *     micro-batches.
+ * Thread: one worker per slot; everything without a slot argument belongs to the pipeline's thread. */
 #ifndef MR_STATE_STATE_H
 #define MR_STATE_STATE_H
 
