@@ -6,7 +6,11 @@
  * in the instance for one input (16 bytes), so that addresses are shifts. Thread: the slot's worker. */
 #include "feature/feature_internal.h"
 
-enum { FAR_STEPS = 64 }; /* elements a bound moves before the general way is asked */
+enum {
+    FAR_STEPS = 64,           /* elements a bound moves before the general way is asked */
+    PREFETCH_WHOLE_MAX = 320, /* bytes of a ring */
+    HEADS = 4,                /* entries asked for where the search for a key starts */
+};
 
 /* ---- the plan of it ---- */
 
@@ -505,43 +509,61 @@ mr_status fast_evict(feature_key *key, mr_error *err)
     return state->first == held || shrinks ? ring_evict(key, err) : MR_OK;
 }
 
-void fast_prefetch(const feature_plan *plan, const uint8_t *value)
+MR_ALWAYS_INLINE void prefetch_around(fast_ring ring, uint32_t index)
+{
+    __builtin_prefetch(fast_at(ring, index - 1), 0);
+    __builtin_prefetch(fast_at(ring, index + 1), 0);
+}
+
+/* A small ring whole; of a large one what is around its ends and the ends of its windows. */
+MR_ALWAYS_INLINE void prefetch_ring(const feature_plan *plan, const uint8_t *value)
 {
     const key_state *state = (const key_state *)(const void *)value;
     if (state->ring == NULL)
         return;
     const fast_ring ring = {state->ring, (1u << state->ring_log2) - 1, plan->element_bytes};
+    size_t bytes = (size_t)ring.bytes << state->ring_log2;
+    if (bytes <= PREFETCH_WHOLE_MAX) {
+        for (size_t at = 0; at < bytes; at += MR_ALIGN)
+            __builtin_prefetch(ring.ring + at, 1);
+        return;
+    }
     __builtin_prefetch(fast_at(ring, state->end), 1);
     __builtin_prefetch(fast_at(ring, state->end - 1), 1);
-    for (uint32_t i = 0; i < plan->window_count; i++) {
+    __builtin_prefetch(fast_at(ring, state->first), 0);
+    for (uint32_t i = 0; i < plan->fast->window_count; i++) {
         const fast_window *window = &plan->fast->windows[i];
         const window_bounds *bounds = (const window_bounds *)(const void *)(value + window->bounds);
-        __builtin_prefetch(fast_at(ring, bounds->lo), 0);
-        if (window->fetch_hi)
-            __builtin_prefetch(fast_at(ring, bounds->hi), 0);
+        prefetch_around(ring, bounds->lo);
+        if (window->fetch_hi && window->end_us > 0)
+            prefetch_around(ring, bounds->hi);
     }
 }
 
 /* ---- whole micro-batches ---- */
 
-static inline void prefetch_slot(const fast_records *records, uint32_t row)
+/* The place where the search for the key starts, and the heads of those behind it: in slots up to four fifths
+ * full the search goes on for a few places, and each would be a miss waited for. */
+MR_ALWAYS_INLINE void prefetch_slot(const fast_records *records, uint32_t row)
 {
     uint64_t hash = records->keys[row].hash;
     const mr_slot *slot = &records->slots[mr_key_slot(hash)];
     const uint8_t *entry = (const uint8_t *)mr_slot_entry(slot, mr_slot_home(slot, hash));
     uint32_t bytes = slot->entry_bytes;
-    __builtin_prefetch(entry, 1);
-    for (uint32_t at = MR_ALIGN; at < bytes; at += MR_ALIGN)
-        __builtin_prefetch(entry + at, 1);
+    for (uint32_t i = 0; i < HEADS; i++, entry += bytes)
+        __builtin_prefetch(entry, 1);
 }
 
-static inline void prefetch_record(const fast_records *records, uint32_t row)
+MR_ALWAYS_INLINE void prefetch_value(const fast_records *records, uint32_t row)
 {
     const work_key *key = &records->keys[row];
     const mr_slot *slot = &records->slots[mr_key_slot(key->hash)];
     const uint8_t *value = mr_slot_peek_word(slot, key->hash, (int64_t)key->word);
-    if (value != NULL)
-        fast_prefetch(records->plan, value);
+    if (value == NULL)
+        return;
+    prefetch_ring(records->plan, value);
+    for (uint32_t at = MR_ALIGN; at < slot->entry_bytes; at += MR_ALIGN)
+        __builtin_prefetch(value - sizeof(mr_entry) + at, 1);
 }
 
 /* The record's element behind the last one; false, and nothing done, when ring.c must put it in. */
@@ -617,10 +639,13 @@ static inline size_t walk(const fast_records *records, const uint32_t *rows, siz
     for (size_t i = from; i < MR_MIN(from + WALK_FAR, count); i++)
         prefetch_slot(records, rows[i]);
     for (size_t i = from; i < count; i++) {
+        if (i + WALK_FURTHER < count)
+            __builtin_prefetch(
+                &records->slots[mr_key_slot(records->keys[rows[i + WALK_FURTHER]].hash)], 0);
         if (i + WALK_FAR < count)
             prefetch_slot(records, rows[i + WALK_FAR]);
         if (i + WALK_NEAR < count)
-            prefetch_record(records, rows[i + WALK_NEAR]);
+            prefetch_value(records, rows[i + WALK_NEAR]);
         if (!take_record(records, rows[i], bytes, stats, status, err))
             return i;
     }

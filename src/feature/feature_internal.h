@@ -25,6 +25,10 @@
 #include "feature/table.h"
 #include "feature/view.h"
 
+/* For functions that only prefetch: gcc takes them for pure and drops calls to them, unless it has put their
+ * bodies in place before it looks. */
+#define MR_ALWAYS_INLINE static inline __attribute__((always_inline))
+
 /* ---- the plan ---- */
 
 enum {
@@ -499,7 +503,11 @@ feature_value read_empty(const feature_output *output);
 
 /* ---- a micro-batch, as far as fast.c knows it ---- */
 
-enum { WALK_FAR = 20, WALK_NEAR = 10 }; /* steps ahead that memory is asked for */
+enum {
+    WALK_FURTHER = 28,
+    WALK_FAR = 20,
+    WALK_NEAR = 10
+}; /* steps ahead that memory is asked for */
 
 typedef struct work_key {
     uint64_t hash;
@@ -536,7 +544,6 @@ bool fast_insert(feature_key *key, const feature_event *event, uint32_t *out_ind
 bool fast_ask(feature_key *key, int64_t time_us, uint32_t self, const fast_sink *sinks,
               uint32_t row, mr_status *out_status, mr_error *err);
 mr_status fast_evict(feature_key *key, mr_error *err);
-void fast_prefetch(const feature_plan *plan, const uint8_t *value);
 
 /* ---- work.c ---- */
 

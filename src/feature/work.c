@@ -575,7 +575,7 @@ static mr_status take_step(mr_view_work *work, work_thread *thread, size_t index
 
 /* ---- walk: all of a worker's steps ---- */
 
-static void prefetch_entry(const mr_view_work *work, const mr_slot *slots, uint32_t index)
+MR_ALWAYS_INLINE void prefetch_entry(const mr_view_work *work, const mr_slot *slots, uint32_t index)
 {
     mr_view_step step = step_at(work, index);
     uint64_t hash = step_key(work, &step)->hash;
@@ -586,7 +586,7 @@ static void prefetch_entry(const mr_view_work *work, const mr_slot *slots, uint3
     __builtin_prefetch(entry + slot->entry_bytes - 1, 1);
 }
 
-static void prefetch_ring(const mr_view_work *work, const mr_slot *slots, uint32_t index)
+MR_ALWAYS_INLINE void prefetch_ring(const mr_view_work *work, const mr_slot *slots, uint32_t index)
 {
     const feature_plan *plan = &work->view->plan;
     mr_view_step step = step_at(work, index);
@@ -594,10 +594,6 @@ static void prefetch_ring(const mr_view_work *work, const mr_slot *slots, uint32
     uint8_t *value = mr_slot_peek_word(&slots[mr_key_slot(at->hash)], at->hash, (int64_t)at->word);
     if (value == NULL)
         return;
-    if (plan->fast != NULL) {
-        fast_prefetch(plan, value);
-        return;
-    }
     const feature_key key = {plan, NULL, value, NULL};
     const key_state *state = state_of(&key);
     if (state->ring == NULL)
