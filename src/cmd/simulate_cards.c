@@ -54,6 +54,14 @@ static mr_status write_text(text_sink *sink, mr_error *err)
     return status;
 }
 
+/* A file that was there and longer. */
+static mr_status cut_old_rest(text_sink *sink, mr_error *err)
+{
+    uint64_t size = 0;
+    MR_TRY(mr_file_size(sink->file, &size, err));
+    return size > sink->file_bytes ? mr_file_truncate(sink->file, sink->file_bytes, err) : MR_OK;
+}
+
 static mr_status write_batches(simulation *self, stream what, text_sink *sink, mr_error *err)
 {
     for (uint64_t at = 0; at < self->count; at += ROWS_PER_BATCH) {
@@ -66,7 +74,7 @@ static mr_status write_batches(simulation *self, stream what, text_sink *sink, m
         MR_TRY(write_text(sink, err));
         mr_progress_set(&self->progress, at);
     }
-    return sink->file != NULL ? mr_file_truncate(sink->file, sink->file_bytes, err) : MR_OK;
+    return sink->file != NULL ? cut_old_rest(sink, err) : MR_OK;
 }
 
 static mr_status write_file(simulation *self, stream what, const char *path, mr_error *err)

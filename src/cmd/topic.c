@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SYSTEM_TENANT "system/"
+
 static const char *const sync_names[] = {
 #define X(name, text) [MR_LOG_SYNC_##name] = text,
     MR_LOG_SYNC_MAP(X)
@@ -149,6 +151,14 @@ static mr_status list_topic(mr_session *session, mr_log *log, const char *name, 
     return MR_OK;
 }
 
+/* Topics of the program itself, as journals, are shown when they are asked for. */
+static bool is_shown(const mr_session *session, const char *name)
+{
+    bool asked =
+        session->arguments.operand_count > 0 || mr_arguments_flag(&session->arguments, "all");
+    return asked || strncmp(name, SYSTEM_TENANT, strlen(SYSTEM_TENANT)) != 0;
+}
+
 static mr_status list_run(mr_session *session, mr_error *err)
 {
     mr_log *log = NULL;
@@ -158,7 +168,8 @@ static mr_status list_run(mr_session *session, mr_error *err)
     mr_status status =
         mr_topic_list(log, mr_arguments_operand(&session->arguments, 0), &names, &count, err);
     for (size_t i = 0; i < count && status == MR_OK; i++)
-        status = list_topic(session, log, names[i], err);
+        if (is_shown(session, names[i]))
+            status = list_topic(session, log, names[i], err);
     mr_fs_free_names(names, count);
     mr_log_close(log);
     return status;
@@ -170,6 +181,7 @@ static const struct mr_operand list_operands[] = {
 };
 
 static const struct mr_option list_options[] = {
+    {"all", 'a', NULL, NULL, NULL, "also those of the program itself, in the tenant `system`"},
     {"names", '\0', NULL, NULL, NULL, "only the full names, one a line"},
     {0},
 };
