@@ -35,6 +35,9 @@ typedef struct demo {
     mr_running running;
     mr_topic *payments;
     mr_demo_feed *feed;
+    mr_status feed_status;
+    mr_error feed_error;
+    mr_panel panel;
     mr_panel_figures catch_up, live;
     uint64_t live_offset; /* of the first decision about a live payment */
     mr_demo_quality quality;
@@ -145,51 +148,52 @@ static mr_status train(demo *self, mr_error *err)
 
 /* ---- live ---- */
 
-static bool caught_up(void *context)
+/* The history is worked off: from now on payments come one by one. */
+static mr_status start_live(demo *self, mr_error *err)
 {
-    (void)context;
-    return true;
+    mr_pipeline_stats stats;
+    mr_pipeline_stats_get(self->running.pipeline, &stats);
+    mr_panel_end(&self->panel, self->running.pipeline);
+    mr_panel_figures_get(&self->panel, self->running.pipeline, &self->catch_up);
+    self->live_offset = stats.decisions;
+    mr_panel_begin(&self->panel, self->session, &self->session->out, "live", true,
+                   self->running.pipeline);
+    return mr_demo_feed_start(self->cards, self->payments, self->session->clock,
+                              mr_simulation_find(self->cards, day_us(LIVE_DAY)),
+                              (double)self->seconds, &self->feed, err);
 }
 
-static bool all_fed(void *context)
+/* There is nothing to take: the history has been worked off, or the feed is between two batches, or all is done. */
+static bool idle(void *context)
 {
-    const demo *self = context;
+    demo *self = context;
     mr_pipeline_stats stats;
+    if (self->feed == NULL) {
+        self->feed_status = start_live(self, &self->feed_error);
+        return self->feed_status != MR_OK;
+    }
     mr_pipeline_stats_get(self->running.pipeline, &stats);
     return mr_demo_feed_done(self->feed) && stats.lag == 0;
 }
 
-static mr_status catch_up(demo *self, mr_error *err)
-{
-    mr_panel panel;
-    mr_panel_begin(&panel, self->session, &self->session->out, "catching up with the history", true,
-                   self->running.pipeline);
-    panel.backlog = true;
-    MR_TRY(mr_running_loop(&self->running, &panel, caught_up, NULL, err));
-    mr_panel_end(&panel, self->running.pipeline);
-    mr_panel_figures_get(&panel, self->running.pipeline, &self->catch_up);
-    return MR_OK;
-}
-
 static mr_status run_live(demo *self, mr_error *err)
 {
-    mr_panel panel;
-    mr_pipeline_stats stats;
-    mr_pipeline_stats_get(self->running.pipeline, &stats);
-    self->live_offset = stats.decisions;
-    uint64_t first = mr_simulation_find(self->cards, day_us(LIVE_DAY));
-    mr_panel_begin(&panel, self->session, &self->session->out, "live", true,
-                   self->running.pipeline);
-    MR_TRY(mr_demo_feed_start(self->cards, self->payments, self->session->clock, first,
-                              (double)self->seconds, &self->feed, err));
-    mr_status status = mr_running_loop(&self->running, &panel, all_fed, self, err);
-    mr_status fed = mr_demo_feed_stop(self->feed, status == MR_OK ? err : NULL);
+    mr_panel_begin(&self->panel, self->session, &self->session->out, "catching up with the history",
+                   true, self->running.pipeline);
+    self->panel.backlog = true;
+    mr_status status = mr_running_run(&self->running, &self->panel, idle, self, err);
+    if (self->feed != NULL)
+        self->feed_status = mr_demo_feed_stop(self->feed, &self->feed_error);
     self->feed = NULL;
+    if (status == MR_OK && self->feed_status != MR_OK)
+        *err = self->feed_error;
     MR_TRY(status);
-    MR_TRY(fed);
-    mr_panel_end(&panel, self->running.pipeline);
-    mr_panel_figures_get(&panel, self->running.pipeline, &self->live);
-    return mr_pipeline_stop(self->running.pipeline, err);
+    MR_TRY(self->feed_status);
+    if (mr_process_stop_asked() != 0)
+        return MR_FAIL(err, MR_INTERRUPTED, "the demo was stopped; run it again to start over");
+    mr_panel_end(&self->panel, self->running.pipeline);
+    mr_panel_figures_get(&self->panel, self->running.pipeline, &self->live);
+    return MR_OK;
 }
 
 static mr_status open_live(demo *self, const char *file, mr_error *err)
@@ -226,7 +230,6 @@ static mr_status live(demo *self, mr_error *err)
     self->session->home = self->home;
     mr_status status;
     MR_GOTO(done, status, open_live(self, file, err));
-    MR_GOTO(done, status, catch_up(self, err));
     MR_GOTO(done, status, run_live(self, err));
     status = judge(self, err);
 done:

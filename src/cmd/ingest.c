@@ -46,7 +46,8 @@ static mr_status read_check(mr_ingest *ingest, const char *text, mr_error *err)
     if (text == NULL)
         return MR_OK;
     mr_expr_place place = {.file = "--check"};
-    MR_TRY(mr_expr_compile(text, strlen(text), ingest->options.schema, &place, &ingest->check, err));
+    MR_TRY(
+        mr_expr_compile(text, strlen(text), ingest->options.schema, &place, &ingest->check, err));
     if (mr_expr_type(ingest->check).id != MR_BOOL)
         return MR_FAIL(err, MR_INVALID, "--check wants a condition (bool), this is %s",
                        mr_type_format(mr_expr_type(ingest->check), type));

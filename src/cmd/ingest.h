@@ -14,10 +14,15 @@
 #define MR_INGEST_OPTIONS                                                                          \
     {"format", '\0', "csv|jsonl", NULL, NULL, "of the input; without it, the file's name tells"},  \
         {"delimiter", '\0', "CHAR", ",", NULL, "between the fields of CSV; \\t for a tab"},        \
-        {"check", '\0', "CONDITION", NULL, NULL,                                                   \
-         "refuse records for which this is not true, as in \"amount >= 0 and length(user) > 0\""},  \
-        {"require-zone", '\0', NULL, NULL, NULL,                                                   \
-         "refuse timestamps that do not say their zone (otherwise they are UTC)"},                 \
+        {"check",                                                                                  \
+         '\0',                                                                                     \
+         "CONDITION",                                                                              \
+         NULL,                                                                                     \
+         NULL,                                                                                     \
+         "refuse records for which this is not true, as in \"amount >= 0 and length(user) > 0\""}, \
+        {"require-zone", '\0',                                                                     \
+         NULL,           NULL,                                                                     \
+         NULL,           "refuse timestamps that do not say their zone (otherwise they are UTC)"}, \
         {"no-header", '\0', NULL,                                                                  \
          NULL,        NULL, "CSV without a header line: columns as in the schema"},                \
     {                                                                                              \

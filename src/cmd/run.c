@@ -53,8 +53,7 @@ static mr_status run_pipeline(mr_running *running, const char *path, mr_error *e
     MR_TRY(mr_running_open(running, path, err));
     mr_panel_begin(&panel, session, &session->say, mr_plan_name(running->plan), session->verbose,
                    running->pipeline);
-    MR_TRY(mr_running_loop(running, &panel, NULL, NULL, err));
-    MR_TRY(mr_pipeline_stop(running->pipeline, err));
+    MR_TRY(mr_running_run(running, &panel, NULL, NULL, err));
     mr_panel_end(&panel, running->pipeline);
     summarise(running);
     return MR_OK;

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WAIT_NS    INT64_C(100000000)
 #define NAME_BYTES 128 /* of a pipeline: the plan allows 100 */
 
 static void pipelines_path(const mr_session *session, const char *name, const char *file, char *out)
@@ -98,30 +97,45 @@ mr_status mr_running_open(mr_running *running, const char *path, mr_error *err)
     return remember(running, path, err);
 }
 
-static mr_status step(mr_running *running, mr_panel *panel, uint32_t *out_rows, mr_error *err)
+typedef struct watcher {
+    mr_panel *panel;
+    bool (*idle)(void *context);
+    void *context;
+} watcher;
+
+static bool stop_asked(void *context)
 {
-    *out_rows = 0;
-    MR_TRY(mr_pipeline_step(running->pipeline, out_rows, err));
-    if (*out_rows > 0)
-        mr_panel_take(panel, mr_pipeline_last_output(running->pipeline));
-    mr_panel_tick(panel, running->pipeline);
-    return MR_OK;
+    (void)context;
+    return mr_process_stop_asked() != 0;
 }
 
-mr_status mr_running_loop(mr_running *running, mr_panel *panel, bool (*idle)(void *context),
-                          void *context, mr_error *err)
+static void tick(void *context, mr_pipeline *pipeline)
 {
-    mr_status status = MR_OK;
-    uint32_t rows = 0;
-    while (status == MR_OK && mr_process_stop_asked() == 0) {
-        status = step(running, panel, &rows, err);
-        if (status != MR_OK || rows > 0)
-            continue;
-        if (idle != NULL && idle(context))
-            break;
-        status = mr_pipeline_wait(running->pipeline, WAIT_NS, err);
-    }
-    return status == MR_END ? MR_OK : status;
+    mr_panel_tick(((watcher *)context)->panel, pipeline);
+}
+
+static void taken(void *context, const mr_batch *output)
+{
+    mr_panel_take(((watcher *)context)->panel, output);
+}
+
+static bool idle_asked(void *context, mr_pipeline *pipeline)
+{
+    (void)pipeline;
+    watcher *self = context;
+    return self->idle != NULL && self->idle(self->context);
+}
+
+mr_status mr_running_run(mr_running *running, mr_panel *panel, bool (*idle)(void *context),
+                         void *context, mr_error *err)
+{
+    watcher self = {panel, idle, context};
+    mr_pipeline_watch watch = {.stop_asked = stop_asked,
+                               .tick = tick,
+                               .taken = taken,
+                               .idle = idle_asked,
+                               .context = &self};
+    return mr_pipeline_run(running->pipeline, &watch, err);
 }
 
 void mr_running_close(mr_running *running)

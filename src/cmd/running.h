@@ -20,10 +20,10 @@ mr_status mr_running_load(mr_running *running, mr_session *session, const char *
                           mr_error *err);
 /* Opens the pipeline and remembers the file. */
 mr_status mr_running_open(mr_running *running, const char *path, mr_error *err);
-/* Steps until a signal, the end (options.until_end), or until `idle(context)` (may be NULL), which is asked
- * whenever there was nothing to take, says so. */
-mr_status mr_running_loop(mr_running *running, mr_panel *panel, bool (*idle)(void *context),
-                          void *context, mr_error *err);
+/* Runs until a signal, the end (options.until_end), or until `idle(context)` (may be NULL), which is asked whenever
+ * there was nothing to take, says so. Then the pipeline is stopped: nothing in flight, and a checkpoint. */
+mr_status mr_running_run(mr_running *running, mr_panel *panel, bool (*idle)(void *context),
+                         void *context, mr_error *err);
 void mr_running_close(mr_running *running);
 
 /* The file of a pipeline that ran in this home; `name` NULL: the only one. Caller frees with mr_bytes_deinit. */

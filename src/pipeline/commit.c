@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+#define JOURNAL_SHOWN_NS INT64_C(100000000)
+
 static mr_status commit_sinks(mr_pipeline *pipeline, mr_error *err)
 {
     for (size_t i = 0; i < pipeline->sink_count; i++)
@@ -21,6 +23,16 @@ static mr_status commit_sinks(mr_pipeline *pipeline, mr_error *err)
     for (size_t i = 0; i < pipeline->plan->source_count; i++)
         MR_TRY(run_sink_commit(&pipeline->dead_streams[i].sink, err));
     return run_emits_commit(pipeline, err);
+}
+
+mr_status run_commit_journal(mr_pipeline *pipeline, mr_error *err)
+{
+    mr_clock *clock = pipeline->options.clock;
+    int64_t now = clock->mono_ns(clock);
+    if (pipeline->options.stepped || now < atomic_load(&pipeline->commit.journal_due_ns))
+        return MR_OK;
+    atomic_store(&pipeline->commit.journal_due_ns, now + JOURNAL_SHOWN_NS);
+    return mr_journal_commit(pipeline->journal, err);
 }
 
 static size_t latency_bucket(int64_t us)
@@ -69,6 +81,8 @@ static void commit_loop(void *context)
         mr_status status = commit_sinks(pipeline, &err);
         if (status == MR_OK)
             count_latencies(pipeline, items, count);
+        if (status == MR_OK)
+            status = run_commit_journal(pipeline, &err);
         mr_mutex_lock(&commit->mutex);
         commit->first = (commit->first + count) % COMMIT_QUEUE_MAX;
         commit->count -= count;

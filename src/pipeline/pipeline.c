@@ -445,6 +445,7 @@ mr_status mr_pipeline_wait(mr_pipeline *pipeline, int64_t timeout_ns, mr_error *
         if (mr_stream_reader(pipeline->streams[i]) != NULL && pipeline->streams[i]->chunk == NULL)
             readers[count++] = mr_stream_reader(pipeline->streams[i]);
     mr_clock *clock = pipeline->options.clock;
+    MR_TRY(run_commit_journal(pipeline, err));
     if (count == 0) {
         clock->sleep_ns(clock, MR_MIN(timeout_ns, INT64_C(1000000)));
         return MR_OK;
@@ -476,6 +477,8 @@ mr_status mr_pipeline_run(mr_pipeline *pipeline, const mr_pipeline_watch *watch,
         if (status == MR_END)
             break;
         MR_TRY(status);
+        if (rows > 0 && watch != NULL && watch->taken != NULL)
+            watch->taken(watch->context, pipeline->last_output);
         if (rows > 0 && (round & CLOCK_CHECK_MASK) != 0)
             continue;
         int64_t tick_ns;
@@ -485,6 +488,8 @@ mr_status mr_pipeline_run(mr_pipeline *pipeline, const mr_pipeline_watch *watch,
             watch->tick(watch->context, pipeline);
             next_watch = now + WATCH_NS;
         }
+        if (rows == 0 && watch != NULL && watch->idle != NULL && watch->idle(watch->context, pipeline))
+            break;
         if (rows == 0)
             MR_TRY(mr_pipeline_wait(pipeline, wait_ns(pipeline, tick_ns), err));
     }

@@ -76,11 +76,15 @@ mr_status mr_pipeline_open(mr_plan *plan, const mr_pipeline_options *options, mr
 mr_status mr_pipeline_step(mr_pipeline *pipeline, uint32_t *out_rows, mr_error *err);
 /* Waits until a source has something or timeout_ns passed. */
 mr_status mr_pipeline_wait(mr_pipeline *pipeline, int64_t timeout_ns, mr_error *err);
-/* Steps and waits until stop_asked says so or the end is reached. `watch` (may be NULL) is called about ten
- * times a second. */
+/* Steps and waits until stop_asked says so or the end is reached, then stops. `watch`, and each function in it, may
+ * be NULL; tick is called about ten times a second. */
 typedef struct mr_pipeline_watch {
     bool (*stop_asked)(void *context);
     void (*tick)(void *context, mr_pipeline *pipeline);
+    /* After each micro-batch that took something: mr_pipeline_last_output. */
+    void (*taken)(void *context, const mr_batch *output);
+    /* When there was nothing to take; true ends the run. */
+    bool (*idle)(void *context, mr_pipeline *pipeline);
     void *context;
 } mr_pipeline_watch;
 mr_status mr_pipeline_run(mr_pipeline *pipeline, const mr_pipeline_watch *watch, mr_error *err);

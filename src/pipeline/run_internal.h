@@ -172,6 +172,7 @@ typedef struct committer {
     bool failed;
     mr_error error;
     uint64_t position_done; /* all sinks are durable up to here */
+    _Atomic int64_t journal_due_ns; /* when others should see the journal again */
 } committer;
 
 typedef struct run_view {
@@ -262,6 +263,9 @@ void run_commit_stop(mr_pipeline *pipeline);
 mr_status run_commit(mr_pipeline *pipeline, const commit_item *item, bool more_waits, mr_error *err);
 mr_status run_commit_wait(mr_pipeline *pipeline, mr_error *err); /* until the queue is empty */
 uint64_t run_commit_position(mr_pipeline *pipeline);
+/* Makes the journal durable now and then, although nothing depends on it: other processes that ask for features
+ * follow it. Any thread. */
+mr_status run_commit_journal(mr_pipeline *pipeline, mr_error *err);
 /* recover.c */
 mr_status run_recover(mr_pipeline *pipeline, mr_error *err);
 /* Maps the entry's stream numbers to ours, in pipeline->replay_map. */

@@ -36,3 +36,22 @@ run topic show decisions
 sed 's/7d/8d/' rule.yaml > changed.yaml
 run run changed.yaml --until-end
 run run rule.yaml --until-end --workers many
+
+# While it runs, another process sees the values as of the last micro-batch.
+sed -e 's/pipeline: rule/pipeline: live/' -e 's/sink: decisions/sink: live/' rule.yaml > live.yaml
+millrace -q run live.yaml &
+for _ in $(seq 200); do
+    millrace -q features get customer 42 --pipeline live.yaml > values 2> /dev/null && grep -q 'n_7d *11$' values && break
+    sleep 0.05
+done
+cat values
+echo '{"tx":9000,"at":"2018-04-06T23:00:00Z","customer":42,"terminal":1,"amount":1000,"fraud":0,"scenario":0}' |
+    millrace -q produce payments --format jsonl
+for _ in $(seq 200); do
+    millrace -q features get customer 42 --pipeline live.yaml > values && grep -q 'n_7d *12$' values && break
+    sleep 0.05
+done
+cat values
+kill -INT $!
+wait $!
+echo "[stopped: exit $?]"
