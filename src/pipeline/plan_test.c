@@ -143,7 +143,7 @@ TEST(spec, reads_durations)
     int64_t us;
     assert_true(mr_spec_duration("7d", &us));
     assert_int_equal(us, INT64_C(604800000000));
-    assert_true(mr_spec_duration("10 ms", &us));
+    assert_true(mr_spec_duration("10ms", &us));
     assert_int_equal(us, 10000);
     assert_false(mr_spec_duration("d", &us));
     assert_false(mr_spec_duration("", &us));

@@ -5,10 +5,13 @@
 #include "pipeline/spec.h"
 
 #include "base/assert.h"
+#include "base/time.h"
 #include "data/expr.h"
 
 #include <stddef.h>
 #include <string.h>
+
+#define DURATION_MAX_US (INT64_C(100) * 366 * MR_TIME_US_PER_DAY)
 
 typedef struct spec_reader {
     const char *file;
@@ -108,27 +111,8 @@ static mr_status read_pairs(spec_reader *reader, const mr_yaml *node, void *to)
 
 bool mr_spec_duration(const char *text, int64_t *out_us)
 {
-    static const struct {
-        const char *name;
-        int64_t us;
-    } units[] = {{"us", 1},         {"ms", 1000},         {"s", 1000000},        {"m", 60000000},
-                 {"h", 3600000000}, {"d", 86400000000}, {"w", 604800000000}};
-    int64_t number = 0;
-    const char *at = text;
-    for (; *at >= '0' && *at <= '9'; at++) {
-        if (number > 1000000000000)
-            return false;
-        number = number * 10 + (*at - '0');
-    }
-    if (at == text)
-        return false;
-    while (*at == ' ')
-        at++;
-    for (size_t i = 0; i < MR_COUNT_OF(units); i++)
-        if (strcmp(at, units[i].name) == 0)
-            return !__builtin_mul_overflow(number, units[i].us, out_us) &&
-                   *out_us <= INT64_C(3155760000000000);
-    return false;
+    size_t at;
+    return mr_time_parse_duration(text, strlen(text), out_us, &at) && *out_us >= 0 && *out_us <= DURATION_MAX_US;
 }
 
 static mr_status read_duration(spec_reader *reader, const mr_yaml *node, void *to)
@@ -136,7 +120,7 @@ static mr_status read_duration(spec_reader *reader, const mr_yaml *node, void *t
     MR_TRY(want_kind(reader, node, MR_YAML_SCALAR, node->key));
     if (!mr_spec_duration(node->text, to))
         return FAIL_AT(reader, node,
-                       "%s: '%s' is no duration; write a whole number and us, ms, s, m, h, d or w: 7d",
+                       "%s: '%s' is no duration; write whole numbers with us, ms, s, m, h, d or w: 7d, 1h30m",
                        node->key, node->text);
     return MR_OK;
 }

@@ -134,7 +134,7 @@ typedef struct mr_spec {
 
 /* Reads the tree; texts point into it. */
 mr_status mr_spec_read(const mr_yaml *root, const char *file, mr_arena *arena, mr_spec *out, mr_error *err);
-/* "90s", "15m", "1h", "7d", "2w", "10ms", "5us"; false when it is none or too long. */
+/* "90s", "1h30m", "7d", ...; false when it is none, or more than a hundred years. */
 bool mr_spec_duration(const char *text, int64_t *out_us);
 /* The keys of every section with what they mean, as Markdown: the reference page. */
 void mr_spec_reference(mr_bytes *out);
