@@ -6,6 +6,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define LOCK_WAIT_NS INT64_C(500000000)
+#define LOCK_STEP_NS INT64_C(1000000)
+
 /* Blocks and segments carry it, so that bytes of another partition or an earlier topic of the same
  * name are never taken for this one's. */
 uint64_t mr_partition_salt(uint64_t topic_salt, uint32_t number)
@@ -82,13 +85,25 @@ void mr_partition_place(const mr_partition *partition, uint64_t offset, mr_error
 
 /* ---- taking over ---- */
 
-static mr_status lock_files(mr_partition *partition, mr_error *err)
+/* A reader that recovers an orphan holds the lock for a moment: whoever wants to write waits that long. */
+static mr_status lock_file(mr_partition *partition, int64_t wait_ns, mr_error *err)
+{
+    mr_clock *clock = partition->topic->log->clock;
+    mr_status status = mr_file_lock(partition->lock_file, err);
+    for (int64_t waited = 0; status == MR_BUSY && waited < wait_ns; waited += LOCK_STEP_NS) {
+        clock->sleep_ns(clock, LOCK_STEP_NS);
+        status = mr_file_lock(partition->lock_file, err);
+    }
+    return status;
+}
+
+static mr_status lock_files(mr_partition *partition, int64_t wait_ns, mr_error *err)
 {
     mr_fs *fs = partition->topic->log->fs;
     char path[MR_PATH_MAX];
     (void)snprintf(path, sizeof path, "%.4000s/lock", partition->folder);
     MR_TRY(mr_fs_open(fs, path, MR_OPEN_CREATE, &partition->lock_file, err));
-    mr_status status = mr_file_lock(partition->lock_file, err);
+    mr_status status = lock_file(partition, wait_ns, err);
     if (status == MR_BUSY)
         return MR_FAIL(err, MR_BUSY, "%s partition %u is being written by another process",
                        partition->topic->name, partition->number);
@@ -110,10 +125,10 @@ static void begin_writing(mr_partition *partition)
     mr_partition_publish(partition, false);
 }
 
-static mr_status take_over(mr_partition *partition, mr_error *err)
+static mr_status take_over(mr_partition *partition, int64_t wait_ns, mr_error *err)
 {
     mr_topic *topic = partition->topic;
-    mr_status status = lock_files(partition, err);
+    mr_status status = lock_files(partition, wait_ns, err);
     /* A creation whose last sync failed shows its files all the same: before records rest on them, they
      * must be durable. */
     if (status == MR_OK)
@@ -141,7 +156,8 @@ mr_status mr_partition_take_over(mr_partition *partition, mr_log_damage_fn repor
     mr_mutex_lock(&partition->append_lock);
     mr_mutex_lock(&partition->lock);
     bool ours = partition->writing;
-    mr_status status = ours ? mr_partition_check_failed(partition, err) : take_over(partition, err);
+    mr_status status =
+        ours ? mr_partition_check_failed(partition, err) : take_over(partition, LOCK_WAIT_NS, err);
     mr_mutex_unlock(&partition->lock);
     for (size_t i = 0; status == MR_OK && !ours && report != NULL && i < partition->damage_count;
          i++)
@@ -156,7 +172,7 @@ mr_status mr_partition_settle(mr_partition *partition, mr_error *err)
     mr_mutex_lock(&partition->append_lock);
     mr_mutex_lock(&partition->lock);
     if (!partition->writing) {
-        status = take_over(partition, err);
+        status = take_over(partition, 0, err);
         if (status == MR_OK) {
             mr_partition_publish(partition, true); /* recovery has synced all */
             partition->writing = false;
