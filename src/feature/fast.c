@@ -549,7 +549,7 @@ MR_ALWAYS_INLINE void prefetch_slot(const fast_records *records, uint32_t row)
     uint64_t hash = records->keys[row].hash;
     const mr_slot *slot = &records->slots[mr_key_slot(hash)];
     const uint8_t *entry = (const uint8_t *)mr_slot_entry(slot, mr_slot_home(slot, hash));
-    uint32_t bytes = slot->entry_bytes;
+    uint32_t bytes = slot->capacity > 0 ? slot->entry_bytes : 0;
     for (uint32_t i = 0; i < HEADS; i++, entry += bytes)
         __builtin_prefetch(entry, 1);
 }

@@ -580,6 +580,8 @@ MR_ALWAYS_INLINE void prefetch_entry(const mr_view_work *work, const mr_slot *sl
     mr_view_step step = step_at(work, index);
     uint64_t hash = step_key(work, &step)->hash;
     const mr_slot *slot = &slots[mr_key_slot(hash)];
+    if (slot->capacity == 0)
+        return;
     const uint8_t *entry = (const uint8_t *)mr_slot_entry(slot, mr_slot_home(slot, hash));
     for (uint32_t at = 0; at < slot->entry_bytes; at += MR_ALIGN)
         __builtin_prefetch(entry + at, 1);
