@@ -7,10 +7,11 @@
 Batches are timed through each engine's own Python call on 4096 float32 rows, where the call costs nothing beside the
 work. For one row the call itself dominates (that is what a Python user sees: "one_row"); engines that compile to C are
 also timed in a C loop ("one_row_c"). LightGBM reads no XGBoost file: it trains a model of the same shape. What is not
-installed, or refuses the model, is left out with a note on stderr. pip install xgboost lightgbm onnxruntime onnxmltools
+installed, or refuses the model, is a line {"name", "skipped"} with the reason. pip install xgboost lightgbm onnxruntime onnxmltools
 treelite tl2cgen numpy
 """
 import ctypes
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -53,7 +54,7 @@ def peer_xgboost(shape, path, rows, _):
 
     booster = xgboost.Booster({"nthread": 1}, model_file=path)
     booster.feature_names = None
-    measure(shape, "xgboost_" + xgboost.__version__, lambda r: booster.inplace_predict(r, validate_features=False), rows)
+    measure(shape, "xgboost_pypi", lambda r: booster.inplace_predict(r, validate_features=False), rows)
 
 
 def peer_lightgbm(shape, _, rows, folder):
@@ -138,7 +139,18 @@ def peer_tl2cgen(shape, path, rows, folder):
     report(shape, "one_row_c", "tl2cgen", call(few.ctypes.data_as(ctypes.c_void_p), len(few), FEATURES), "ns")
 
 
+def report_versions():
+    versions = []
+    for name in ("xgboost", "lightgbm", "onnxruntime", "treelite", "tl2cgen"):
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            versions.append(f"{name} is not installed")
+    print(json.dumps({"name": "trees", "text": "engines from PyPI: " + ", ".join(versions)}), flush=True)
+
+
 def main(models):
+    report_versions()
     rng = np.random.default_rng(1)
     rows = ((rng.random((ROWS, FEATURES)) - 0.4) * (1 + np.arange(FEATURES) % 5)).astype(np.float32)
     peers = [peer_xgboost, peer_lightgbm, peer_onnxruntime, peer_treelite, peer_tl2cgen]
@@ -149,7 +161,8 @@ def main(models):
                 try:
                     peer(shape, path, rows, folder)
                 except Exception as reason:  # a peer that does not install or load is no failure of ours
-                    print(f"{peer.__name__} {shape} left out: {type(reason).__name__}: {str(reason)[:200]}", file=sys.stderr)
+                    why = f"{type(reason).__name__}: {str(reason)[:200]}"
+                    print(json.dumps({"name": f"trees.{shape}.{peer.__name__[5:]}", "skipped": why}), flush=True)
 
 
 if __name__ == "__main__":
