@@ -16,11 +16,12 @@ typedef struct emit_work {
     mr_bytes positions;  /* uint64_t per step */
     mr_bytes rows;       /* uint32_t per update: row of the source */
     mr_bytes starts;     /* int64_t per update: start of its window */
-    mr_bytes as_of;      /* int64_t per question */
+    mr_bytes as_of;      /* int64_t per row of the query side: a question, or what to forget before one */
     mr_bytes ends;       /* int64_t per question: window_end */
     mr_bytes question_starts;
+    mr_bytes question_rows; /* uint32_t per question: its row of the query side */
     mr_bytes merged;     /* uint32_t per question */
-    mr_builder keys;     /* key columns of the questions */
+    mr_builder keys;     /* key columns of the query side */
     mr_schema *key_schema;
     mr_bytes key;        /* of the record in hand */
 } emit_work;
@@ -102,7 +103,7 @@ static void close_emit(run_emit *emit)
 {
     mr_bytes *arrays[] = {&emit->work.steps, &emit->work.positions, &emit->work.rows, &emit->work.starts,
                           &emit->work.as_of, &emit->work.ends, &emit->work.question_starts, &emit->work.merged,
-                          &emit->work.key};
+                          &emit->work.question_rows, &emit->work.key};
     for (size_t i = 0; i < MR_COUNT_OF(arrays); i++)
         mr_bytes_deinit(arrays[i]);
     mr_builder_deinit(&emit->work.keys);
@@ -208,6 +209,19 @@ static void add_step(run_emit *emit, uint64_t position, uint32_t row, uint32_t o
     mr_bytes_append(&emit->work.positions, &position, sizeof position);
 }
 
+/* A row of the query side, and its step. */
+static uint32_t add_query(run_emit *emit, uint64_t position, const emit_timer *timer, int64_t as_of_us,
+                          uint32_t output, uint32_t act)
+{
+    uint32_t row = (uint32_t)(emit->work.as_of.size / sizeof as_of_us);
+    decode_key(emit->plan, timer, &emit->work.keys);
+    mr_bytes_append(&emit->work.as_of, &as_of_us, sizeof as_of_us);
+    add_step(emit, position, row, output, act);
+    return row;
+}
+
+/* A session first forgets what is older than itself: that has been emitted, but a view whose slot was restored at an
+ * earlier position than the timers' may have it again. */
 static void add_question(run_emit *emit, uint64_t position, uint32_t merged, const emit_timer *timer)
 {
     emit_work *work = &emit->work;
@@ -215,12 +229,13 @@ static void add_question(run_emit *emit, uint64_t position, uint32_t merged, con
     bool session = emit->plan->session;
     int64_t as_of = session ? timer->last_us : emit_add(timer->last_us, -1);
     int64_t end = session ? emit_add(timer->last_us, emit->plan->gap_us) : timer->last_us;
-    decode_key(emit->plan, timer, &work->keys);
-    mr_bytes_append(&work->as_of, &as_of, sizeof as_of);
+    if (session)
+        (void)add_query(emit, position, timer, emit_add(timer->start_us, -1), 0, MR_VIEW_FORGET);
+    uint32_t row = add_query(emit, position, timer, as_of, number, MR_VIEW_QUERY | MR_VIEW_FORGET);
     mr_bytes_append(&work->ends, &end, sizeof end);
     mr_bytes_append(&work->question_starts, &timer->start_us, sizeof timer->start_us);
+    mr_bytes_append(&work->question_rows, &row, sizeof row);
     mr_bytes_append(&work->merged, &merged, sizeof merged);
-    add_step(emit, position, number, number, MR_VIEW_QUERY | MR_VIEW_FORGET);
 }
 
 static mr_status emit_due(run_emit *emit, uint64_t position, uint32_t merged, mr_error *err)
@@ -286,7 +301,7 @@ static mr_status reject_late(mr_pipeline *pipeline, const micro_batch *batch, co
 static void clear_work(emit_work *work)
 {
     mr_bytes *arrays[] = {&work->steps, &work->positions, &work->rows, &work->starts,
-                          &work->as_of, &work->ends, &work->question_starts, &work->merged};
+                          &work->as_of, &work->ends, &work->question_starts, &work->question_rows, &work->merged};
     for (size_t i = 0; i < MR_COUNT_OF(arrays); i++)
         mr_bytes_clear(arrays[i]);
 }
@@ -314,7 +329,8 @@ static mr_status write_down(mr_pipeline *pipeline, const micro_batch *batch, run
     }
     bool failed = emit->work.steps.failed || emit->work.positions.failed || emit->work.rows.failed ||
                   emit->work.starts.failed || emit->work.as_of.failed || emit->work.ends.failed ||
-                  emit->work.question_starts.failed || emit->work.merged.failed || emit->work.key.failed;
+                  emit->work.question_starts.failed || emit->work.question_rows.failed || emit->work.merged.failed ||
+                  emit->work.key.failed;
     return failed ? MR_OUT_OF_MEMORY(err) : MR_OK;
 }
 
@@ -403,8 +419,10 @@ static mr_status fill_rows(run_emit *emit, const emit_sides *sides, mr_column *a
 {
     const plan_emit *plan = emit->plan;
     source_rows *out = &emit->out;
+    const uint32_t *rows = (const uint32_t *)(const void *)emit->work.question_rows.data;
+    size_t count = emit->work.question_rows.size / sizeof *rows;
     for (uint32_t i = 0; i < plan->key_count; i++)
-        out->columns[out->column_count++] = mr_column_retain(&sides->lookups[i]);
+        MR_TRY(mr_column_gather(&sides->lookups[i], rows, count, &out->columns[out->column_count++], err));
     MR_TRY(times_column(&emit->work.question_starts, &out->columns[out->column_count++], err));
     MR_TRY(times_column(&emit->work.ends, &out->columns[out->column_count++], err));
     for (uint32_t i = 0; i < plan->value_count; i++) {
@@ -427,7 +445,7 @@ static mr_status ask_view(mr_pipeline *pipeline, const micro_batch *batch, run_e
         .steps = (const mr_view_step *)(const void *)work->steps.data,
         .step_count = work->steps.size / sizeof(mr_view_step),
         .updates = {work->rows.size / sizeof(uint32_t), sides->keys, &sides->times, sides->inputs, sides->wheres},
-        .queries = {questions, sides->lookups, &sides->as_of, NULL, NULL},
+        .queries = {work->as_of.size / sizeof(int64_t), sides->lookups, &sides->as_of, NULL, NULL},
         .output_rows = questions,
     };
     mr_column *answers = mr_alloc_zero(plan->view.output_count, sizeof *answers);
