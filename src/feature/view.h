@@ -176,7 +176,8 @@ typedef struct mr_view_key {
     mr_text text; /* string, bytes */
 } mr_view_key;
 
-#define MR_VIEW_AS_OF_LAST INT64_MIN /* the time of the key's newest record */
+#define MR_VIEW_AS_OF_LAST                                                                         \
+    INT64_MIN /* the time of the key's newest record (with a resolution: of its tile's end) */
 
 /* The outputs of one key as a query at `as_of_us` would see them after the last finished
  * micro-batch: one row. *out_found (nullable) is false for a key without state; its outputs are

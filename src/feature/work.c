@@ -184,15 +184,16 @@ static void *want_room(void *array, size_t *room, size_t count, size_t bytes)
 static mr_status begin_outputs(mr_view_work *work, mr_error *err)
 {
     const feature_plan *plan = &work->view->plan;
-    size_t rows = work->output_rows;
+    size_t rows = work->output_rows, had = work->rows_room;
+    work->rows_room = 0; /* until all of them have room again */
     for (uint32_t i = 0; i < plan->output_count; i++) {
         work_output *output = &work->outputs[i];
-        size_t room = work->rows_room;
+        size_t room = had;
         output->valid = want_room(output->valid, &room, rows, 1);
         if (output->valid == NULL)
             return MR_OUT_OF_MEMORY(err);
         memset(output->valid, 0, rows);
-        room = work->rows_room;
+        room = had;
         if (mr_type_is_text(plan->outputs[i].type.id)) {
             output->texts = want_room(output->texts, &room, rows, sizeof *output->texts);
             if (output->texts == NULL)
@@ -206,7 +207,7 @@ static mr_status begin_outputs(mr_view_work *work, mr_error *err)
         const work_output *output = &work->outputs[plan->fast->outputs[k].index];
         work->sinks[k] = (fast_sink){output->values, output->valid};
     }
-    work->rows_room = MR_MAX(work->rows_room, rows);
+    work->rows_room = MR_MAX(had, rows);
     return MR_OK;
 }
 
@@ -285,18 +286,20 @@ mr_status mr_view_begin(mr_view_work *work, const mr_view_input *input, mr_error
     work->steps = input->steps;
     work->step_count = input->steps != NULL ? input->step_count : input->updates.count;
     work->output_rows = input->output_rows;
+    size_t had = work->steps_room;
+    work->steps_room = 0; /* until all of them have room again */
     for (int i = 0; i < work->workers; i++) {
         work_thread *thread = &work->threads[i];
         mr_bytes_clear(&thread->keys);
         mr_bytes_clear(&thread->texts);
         thread->status = MR_OK;
         thread->stats = (mr_view_stats){0};
-        size_t room = work->steps_room;
+        size_t room = had;
         thread->steps = want_room(thread->steps, &room, work->step_count, sizeof *thread->steps);
         if (thread->steps == NULL)
             return MR_OUT_OF_MEMORY(err);
     }
-    work->steps_room = MR_MAX(work->steps_room, work->step_count);
+    work->steps_room = MR_MAX(had, work->step_count);
     MR_TRY(begin_outputs(work, err));
     begin_records(work);
     return begin_now(work, err);
