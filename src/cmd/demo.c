@@ -301,6 +301,10 @@ static mr_status read_options(demo *self, mr_error *err)
 {
     const mr_arguments *arguments = &self->session->arguments;
     self->home = mr_arguments_flag(arguments, "home") ? self->session->home : HOME;
+    if (strchr(self->home, ' ') != NULL)
+        return MR_FAIL(err, MR_INVALID,
+                       "the demo prints commands to copy, so its home '%s' must have no blanks",
+                       self->home);
     MR_TRY(mr_arguments_int(arguments, "customers", 1, 1000000, &self->customers, err));
     MR_TRY(mr_arguments_int(arguments, "terminals", 1, 1000000, &self->terminals, err));
     MR_TRY(mr_arguments_int(arguments, "seed", 0, INT64_MAX, &self->seed, err));

@@ -85,7 +85,8 @@ static void describe(const mr_batch *batch, uint32_t action, size_t row, char *o
     if (score >= 0)
         append_cell(&line, batch, (uint32_t)score, row);
     for (uint32_t i = 0; i < MR_MIN(batch->schema->field_count, ALERT_COLUMNS); i++)
-        append_cell(&line, batch, i, row);
+        if (i != action && (int)i != score)
+            append_cell(&line, batch, i, row);
     const char *text = mr_bytes_text(&line);
     const char *decided =
         text != NULL ? strchr(text, ' ') : NULL; /* the column's name goes without saying */
