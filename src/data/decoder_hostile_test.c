@@ -151,7 +151,7 @@ static void compare(const char *name, const outcome *got, uint64_t good, uint64_
 static void check_file(const char *name, const char *verdict, uint64_t good, uint64_t bad,
                        const char *places)
 {
-    char path[256];
+    char path[512];
     mr_bytes content = {0};
     mr_error err = {0};
     (void)snprintf(path, sizeof path, "hostile/%s", name);
