@@ -52,6 +52,7 @@ $(B)/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vb
 
 $(B)/src/cmd/version.o: CFLAGS += -DMR_COMMIT='"$(shell git rev-parse --short=12 HEAD 2>/dev/null)"'
 
+$(B)/src/cmd/version.o: $(wildcard .git/logs/HEAD)
 $(B)/src/cmd/demo_files.o: $(wildcard examples/cards/*.yaml)
 
 $(B)/%.o: %.c Makefile
