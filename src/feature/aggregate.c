@@ -92,7 +92,7 @@ const mr_aggregate_kind mr_aggregate_kinds[] = {
                                "float64", "NULL",
                                "exact while the window holds at most 256 records; beyond, and over "
                                "lifetime, within 1 % of the "
-                               "value at that rank (DDSketch)",
+                               "value at that rank (DDSketch), subnormal numbers to a unit",
                                SKIPS},
     [MR_AGGREGATE_TOP_K] =
         {"top_k", MR_AGGREGATE_TOP_K, "top_k(x, k)",

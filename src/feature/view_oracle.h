@@ -490,7 +490,7 @@ static void give_quantile(answer *out, const mr_view_aggregate *a, const record 
     out->number = values[rank < 1 ? 0 : (size_t)rank - 1];
     out->present = true;
     out->close = a->window.kind == MR_WINDOW_LIFETIME || all > 256;
-    out->tolerance = fabs(out->number) * 0.010000001;
+    out->tolerance = fabs(out->number) * 0.010000001 + 0x1p-1074; /* subnormal numbers: to a unit */
 }
 
 static void give_decayed(const oracle_key *key, const mr_view_aggregate *a, uint32_t hi,
