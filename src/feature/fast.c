@@ -187,7 +187,7 @@ static inline fast_total fast_add(fast_ring ring, uint32_t from, uint32_t to, co
         if (!in || value != value)
             continue;
         total.count++;
-        if (m != 0)
+        if (m != 0 && lane->sums)
             total.sum += (mr_int128)((mr_uint128)(mr_int128)m << ((exponent - low) & 127));
     }
     return total;
