@@ -548,7 +548,7 @@ mr_status fast_evict(feature_key *key, mr_error *err);
 /* ---- work.c ---- */
 
 mr_status work_ask(mr_view_work *work, const mr_column *keys, int64_t as_of_us, mr_column *columns,
-                   bool *out_found, mr_error *err);
+                   bool *out_found, uint64_t *out_bytes, mr_error *err);
 
 /* ---- codec.c ---- */
 

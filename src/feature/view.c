@@ -117,7 +117,7 @@ static mr_status key_columns(const feature_plan *plan, const mr_view_key *keys, 
 }
 
 mr_status mr_view_get(mr_view *view, const mr_view_key *key, int64_t as_of_us, mr_column *columns,
-                      bool *out_found, mr_error *err)
+                      bool *out_found, uint64_t *out_bytes, mr_error *err)
 {
     mr_column keys[MR_VIEW_KEYS_MAX];
     int64_t words[MR_VIEW_KEYS_MAX];
@@ -125,7 +125,7 @@ mr_status mr_view_get(mr_view *view, const mr_view_key *key, int64_t as_of_us, m
     mr_view_work *work = NULL;
     MR_TRY(key_columns(&view->plan, key, keys, words, offsets));
     MR_TRY(mr_view_work_create(view, 1, &work, err));
-    mr_status status = work_ask(work, keys, as_of_us, columns, out_found, err);
+    mr_status status = work_ask(work, keys, as_of_us, columns, out_found, out_bytes, err);
     mr_view_work_destroy(work);
     return status;
 }

@@ -179,10 +179,10 @@ typedef struct mr_view_key {
 #define MR_VIEW_AS_OF_LAST                                                                         \
     INT64_MIN /* the time of the key's newest record (with a resolution: of its tile's end) */
 
-/* The outputs of one key as a query at `as_of_us` would see them after the last finished
- * micro-batch: one row. *out_found (nullable) is false for a key without state; its outputs are
- * those of empty windows. */
+/* The outputs of one key as a query at `as_of_us` would see them after the last finished micro-batch: one row.
+ * *out_found (nullable) is false for a key without state; its outputs are those of empty windows. *out_bytes
+ * (nullable): what the key takes in memory. */
 mr_status mr_view_get(mr_view *view, const mr_view_key *key, int64_t as_of_us, mr_column *columns,
-                      bool *out_found, mr_error *err);
+                      bool *out_found, uint64_t *out_bytes, mr_error *err);
 
 #endif

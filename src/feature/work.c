@@ -785,8 +785,20 @@ mr_status mr_view_run(mr_view_work *work, const mr_view_input *input, mr_column 
 
 /* One question from outside the stream: it leaves no trace in statistics or stream time, and is never
  * passed over as a replayed step would be. */
+/* What the key asked for takes in memory. */
+static uint64_t asked_bytes(const mr_view_work *work)
+{
+    const mr_view_step step = {0, 0, MR_VIEW_QUERY};
+    const work_key *key = step_key(work, &step);
+    const uint8_t *bytes = work->threads[key->owner].keys.data;
+    if (key->null)
+        return 0;
+    return mr_table_key_bytes(work->view->table, bytes != NULL ? bytes + key->word : NULL, key->bytes,
+                              (int64_t)key->word);
+}
+
 mr_status work_ask(mr_view_work *work, const mr_column *keys, int64_t as_of_us, mr_column *columns,
-                   bool *out_found, mr_error *err)
+                   bool *out_found, uint64_t *out_bytes, mr_error *err)
 {
     const mr_column times = {.type = {MR_INT64, 0}, .values = &as_of_us};
     const mr_view_step step = {0, 0, MR_VIEW_QUERY};
@@ -803,5 +815,7 @@ mr_status work_ask(mr_view_work *work, const mr_column *keys, int64_t as_of_us, 
     MR_TRY(mr_view_run(work, &input, columns, err));
     if (out_found != NULL)
         *out_found = work->threads[0].found;
+    if (out_bytes != NULL)
+        *out_bytes = asked_bytes(work);
     return MR_OK;
 }

@@ -95,7 +95,8 @@ void mr_pipeline_close(mr_pipeline *pipeline);
 
 /* ---- questions ---- */
 
-/* One feature view's values of one key as of the last finished micro-batch: one row of columns. The key is
+/* One feature view's values of one key as of the last finished micro-batch: one row of columns, the last of them
+ * state_bytes, the memory that the key takes. The key is
  * text as in CSV ("4711"), several key columns joined by ','. */
 mr_status mr_pipeline_features(mr_pipeline *pipeline, const char *view, const char *key, mr_batch **out,
                                mr_error *err);

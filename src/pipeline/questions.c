@@ -62,6 +62,8 @@ double mr_latency_quantile(const uint64_t *buckets, double q)
 
 /* ---- the features of one key ---- */
 
+#define STATE_BYTES "state_bytes" /* the last column of an answer: memory that the key takes */
+
 static run_view *find_view(mr_pipeline *pipeline, const char *name)
 {
     for (size_t i = 0; i < pipeline->plan->view_count; i++)
@@ -104,12 +106,13 @@ static mr_status read_key(const plan_view *plan, const char *text, mr_view_key *
 
 static mr_status outputs_schema(const run_view *view, mr_schema **out, mr_error *err)
 {
-    mr_field fields[MR_VIEW_AGGREGATES_MAX];
+    mr_field fields[MR_VIEW_AGGREGATES_MAX + 1];
     size_t count = mr_view_output_count(view->view);
     for (size_t i = 0; i < count; i++) {
         mr_view_output output = mr_view_output_at(view->view, i);
         fields[i] = (mr_field){.name = output.name, .type = output.type, .nullable = true};
     }
+    fields[count++] = (mr_field){.name = STATE_BYTES, .type = {MR_INT64, 0}};
     return mr_schema_create(fields, count, out, err);
 }
 
@@ -126,8 +129,14 @@ mr_status mr_pipeline_features(mr_pipeline *pipeline, const char *view_name, con
     MR_TRY(outputs_schema(view, &schema, err));
     mr_column *columns = mr_alloc_zero(schema->field_count, sizeof *columns);
     mr_status status = columns != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
+    void *state_bytes = NULL;
+    uint64_t bytes = 0;
     if (status == MR_OK)
-        status = mr_view_get(view->view, keys, MR_VIEW_AS_OF_LAST, columns, NULL, err);
+        status = mr_column_alloc((mr_type){MR_INT64, 0}, 1, &columns[schema->field_count - 1], &state_bytes, err);
+    if (status == MR_OK)
+        status = mr_view_get(view->view, keys, MR_VIEW_AS_OF_LAST, columns, NULL, &bytes, err);
+    if (status == MR_OK)
+        *(int64_t *)state_bytes = (int64_t)bytes;
     if (status == MR_OK)
         status = mr_batch_create(schema, 1, columns, out, err);
     for (uint32_t i = 0; columns != NULL && i < schema->field_count; i++)
