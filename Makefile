@@ -95,7 +95,7 @@ test:
 check: $(B)/unit-test
 	@$(B)/unit-test $(T)
 
-## make bench     measure beside the peers and write docs/benchmarks.md
+## make bench     measure beside the peers and write docs/benchmarks.md; T=json measures one group anew
 bench:
 	@tools/setup.sh bench
 	@tools/bench.sh $(T)

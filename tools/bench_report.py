@@ -73,12 +73,12 @@ GROUPS = [
         Row("pipeline-river", "the same, against River (Python)", "pipeline.one_core.ours",
             [("River", "pipeline.one_core.river")], MORE, None, None),
     ]),
-    ("Event to decision, half of the full load", [
+    ("Event to decision, half of the full load (what goes through beside a sender that is never idle)", [
         Row("latency", "p99, not waiting for fsync", "latency.half_load.no_fsync.p99", [], LESS, (1000, "us"), (200, "us")),
-        Row("latency-durable", "p99, payments and decisions durable, against the disk's fdatasync (p99)",
+        Row("latency-durable", "p99, payments and decisions durable, against the p99 of one fdatasync",
             "latency.half_load.durable.p99", [("fdatasync", "latency.fdatasync.p99")], LESS, (0.5, "x"), (1 / 1.5, "x")),
         Row("latency-light", "p99 at 10000 events/s, not waiting for fsync", "latency.10k_events_s.no_fsync.p99", [], LESS, None, None),
-        Row("latency-light-durable", "p99 at 10000 events/s, durable, against fdatasync (p99)", "latency.10k_events_s.durable.p99",
+        Row("latency-light-durable", "p99 at 10000 events/s, durable, against the p99 of one fdatasync", "latency.10k_events_s.durable.p99",
             [("fdatasync", "latency.fdatasync.p99")], LESS, None, None),
     ]),
     ("Scale and restart", [
@@ -138,12 +138,18 @@ def number(value):
     return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
+LARGER = {"ns": "us", "us": "ms", "ms": "s", "ns/row": "us/row", "ns/event": "us/event"}
+
+
 def amount(figure):
-    return f"{number(figure[0])} {figure[1]}"
+    value, unit = figure
+    while value >= 1e4 and unit in LARGER:
+        value, unit = value / 1e3, LARGER[unit]
+    return f"{number(value)} {unit}"
 
 
 def promise(figure):
-    return "" if figure is None else f"{number(figure[0])} {figure[1]}"
+    return "" if figure is None else amount(figure)
 
 
 def best_peer(row, results):

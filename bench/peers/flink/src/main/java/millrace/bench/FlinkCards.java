@@ -373,6 +373,7 @@ public final class FlinkCards {
                 half / seconds(Progress.lastNs - Progress.middleNs));
         System.out.printf("{\"name\": \"%s.start_to_first_decision\", \"value\": %.3g, \"unit\": \"s\"}%n", name,
                 jvm + seconds(Progress.firstNs - start));
-        System.out.printf("{\"name\": \"%s\", \"text\": \"%s; %s\"}%n", name, compare(decisions), peakMemory());
+        System.out.printf("{\"name\": \"%s\", \"text\": \"%s; %s; %.1f s from start to the first decision\"}%n", name,
+                compare(decisions), peakMemory(), jvm + seconds(Progress.firstNs - start));
     }
 }
