@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -128,6 +129,22 @@ uint64_t mr_process_memory_mapped_bytes(void)
 void mr_process_memory_unload(void *mapping, uint64_t size)
 {
     (void)madvise(mapping, (size_t)size, MADV_DONTNEED);
+}
+
+#define HEAP_STEP_BYTES (64 << 20)
+
+void mr_process_huge_pages(void)
+{
+    static _Atomic uintptr_t first;
+    uintptr_t now = (uintptr_t)sbrk(0), none = 0, page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    if (atomic_compare_exchange_strong(&first, &none, now)) {
+        /* The heap grows in larger steps from here on, so that most of a step is advised before it is used. */
+        (void)mallopt(M_TOP_PAD, HEAP_STEP_BYTES);
+        return;
+    }
+    uintptr_t from = (atomic_load(&first) + page - 1) / page * page;
+    if (now > from)
+        (void)madvise((void *)from, now - from, MADV_HUGEPAGE);
 }
 
 int64_t mr_process_cpu_ns(void)

@@ -23,6 +23,10 @@ uint64_t mr_process_memory_resident_bytes(void);
 uint64_t mr_process_memory_mapped_bytes(void);
 /* Lets the resident pages of a shared mapping of a file go; touching them reads them again. */
 void mr_process_memory_unload(void *mapping, uint64_t size);
+/* Asks for huge pages where the heap has grown since the first call: with state of hundreds of megabytes at random
+ * keys the translation of addresses costs as much as the memory itself. Cheap; call it again as the heap grows.
+ * Only advice: results and limits do not depend on it. */
+void mr_process_huge_pages(void);
 /* CPU time of the process so far, user and system. */
 int64_t mr_process_cpu_ns(void);
 int mr_process_id(void);

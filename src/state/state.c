@@ -2,6 +2,7 @@
 #include "state/state_internal.h"
 
 #include "base/assert.h"
+#include "os/process.h"
 
 #include <string.h>
 
@@ -148,8 +149,15 @@ static uint64_t tick_after(uint64_t tick)
     return (tick & TICK_MASK) != 0 ? tick : tick + 1;
 }
 
+#define HUGE_PAGES_STEP_BYTES (4u << 20)
+
 mr_status mr_state_maintain(mr_state *state, mr_error *err)
 {
+    uint64_t used = mr_memory_used_bytes();
+    if (used > state->advised_bytes + HUGE_PAGES_STEP_BYTES || used < state->advised_bytes / 2) {
+        mr_process_huge_pages();
+        state->advised_bytes = used;
+    }
     state->tick = tick_after(state->tick);
     for (uint32_t i = 0; i < state->table_count; i++)
         set_tick(state->tables[i], state->tick);

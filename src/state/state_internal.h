@@ -64,6 +64,7 @@ struct mr_state {
     int workers;
     bool background;
     uint64_t tick;
+    uint64_t advised_bytes; /* heap of the process when huge pages were last asked for */
     mr_spill *spill; /* NULL: none */
     const mr_spill_kind *spill_kind;
     mr_bytes scratch;
