@@ -5,6 +5,7 @@
 #include "os/fs.h"
 
 #include <stdarg.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,11 +72,11 @@ double mr_bench_best_ns(void (*body)(void *context), void *context, int rounds)
 
 const char *mr_bench_data(const char *relative_path)
 {
-    static char path[MR_PATH_MAX];
+    static char path[PATH_MAX];
+    char named[MR_PATH_MAX];
     const char *root = getenv("MILLRACE_DATA");
-    (void)snprintf(path, sizeof path, "%s/%s", root != NULL ? root : "../shared/data",
-                   relative_path);
-    return mr_fs_exists(mr_fs_real(), path) ? path : NULL;
+    (void)snprintf(named, sizeof named, "%s/%s", root != NULL ? root : "../shared/data", relative_path);
+    return realpath(named, path);
 }
 
 static bool wanted(const mr_bench *bench, int argc, char **argv)
