@@ -293,7 +293,8 @@ static mr_status produce_all(produce *self, mr_error *err)
     mr_status status = produce_files(self, err);
     if (status == MR_OK || status == MR_INTERRUPTED)
         summarise(self);
-    return status;
+    /* Whoever writes a topic keeps it within its retention. */
+    return status == MR_OK ? mr_topic_retain(self->topic, NULL, NULL, NULL, err) : status;
 }
 
 static mr_status produce_run(mr_session *session, mr_error *err)
