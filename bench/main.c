@@ -75,7 +75,8 @@ const char *mr_bench_data(const char *relative_path)
     static char path[PATH_MAX];
     char named[MR_PATH_MAX];
     const char *root = getenv("MILLRACE_DATA");
-    (void)snprintf(named, sizeof named, "%s/%s", root != NULL ? root : "../shared/data", relative_path);
+    (void)snprintf(named, sizeof named, "%s/%s", root != NULL ? root : "../shared/data",
+                   relative_path);
     return realpath(named, path);
 }
 

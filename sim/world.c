@@ -9,11 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LIVES_MAX      12
-#define ACTIONS_MAX    100000
-#define PRODUCER_ID    77
-#define START_US       INT64_C(1522540800000000) /* 2018-04-01T00:00:00Z */
-#define PAYMENT_SCHEMA "tx: int64, at: timestamp, customer: int64, terminal: string, amount: float64 null"
+#define LIVES_MAX   12
+#define ACTIONS_MAX 100000
+#define PRODUCER_ID 77
+#define START_US    INT64_C(1522540800000000) /* 2018-04-01T00:00:00Z */
+#define PAYMENT_SCHEMA                                                                             \
+    "tx: int64, at: timestamp, customer: int64, terminal: string, amount: float64 null"
 #define OUTCOME_SCHEMA "tx: int64, known_at: timestamp, terminal: string, fraud: int64"
 
 static const char *const plan_text =
@@ -35,13 +36,16 @@ static const char *const plan_text =
     "    windows: [6h delayed 1h, lifetime]\n"
     "    aggregates: {n: count(), bad: sum(%s)}\n"
     "decide:\n"
-    "  action: \"case when customer_mean_1h > 60 then 'block' when night then 'review' else 'allow' end\"\n"
+    "  action: \"case when customer_mean_1h > 60 then 'block' when night then 'review' else "
+    "'allow' end\"\n"
     "sink: decisions\n"
     "route: [{when: \"action = 'block'\", sink: blocked}]\n"
     "aggregate:\n"
-    "  hours: {key: terminal, window: hopping 2h every 1h, lateness: 10m, aggregates: {n: count(), total: sum(amount)},\n"
+    "  hours: {key: terminal, window: hopping 2h every 1h, lateness: 10m, aggregates: {n: count(), "
+    "total: sum(amount)},\n"
     "    sink: hours}\n"
-    "  visits: {key: customer, window: session 30m, aggregates: {n: count(), most: max(amount)}, sink: visits}\n";
+    "  visits: {key: customer, window: session 30m, aggregates: {n: count(), most: max(amount)}, "
+    "sink: visits}\n";
 
 typedef struct sim_world {
     sim_options options;
@@ -73,14 +77,16 @@ static uint64_t below(sim_world *world, uint64_t n)
 
 #define BROKEN(world, ...) broken((world), __VA_ARGS__)
 
-static mr_status __attribute__((format(printf, 2, 3))) broken(sim_world *world, const char *format, ...)
+static mr_status __attribute__((format(printf, 2, 3)))
+broken(sim_world *world, const char *format, ...)
 {
     char text[512];
     va_list args;
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return MR_FAIL(world->err, MR_INTERNAL, "seed %llu: %s", (unsigned long long)world->options.seed, text);
+    return MR_FAIL(world->err, MR_INTERNAL, "seed %llu: %s",
+                   (unsigned long long)world->options.seed, text);
 }
 
 /* ---- the records ---- */
@@ -138,8 +144,8 @@ static mr_status make_outcomes(sim_world *world, mr_error *err)
 
 /* ---- one life ---- */
 
-static mr_status open_topic(sim_life *life, const char *name, mr_batch *records, const char *event_time,
-                            mr_topic **out, mr_error *err)
+static mr_status open_topic(sim_life *life, const char *name, mr_batch *records,
+                            const char *event_time, mr_topic **out, mr_error *err)
 {
     mr_topic_options options = {.segment_bytes = 4096 + below(life->world, 30000)};
     options.codec = (mr_log_codec)below(life->world, MR_LOG_CODEC_COUNT);
@@ -151,7 +157,8 @@ static mr_status open_topic(sim_life *life, const char *name, mr_batch *records,
     return mr_topic_open(life->log, name, out, err);
 }
 
-static mr_status producer_place(sim_life *life, mr_topic *topic, uint64_t acked, uint64_t *out, mr_error *err)
+static mr_status producer_place(sim_life *life, mr_topic *topic, uint64_t acked, uint64_t *out,
+                                mr_error *err)
 {
     uint32_t epoch;
     mr_status status = mr_topic_producer(topic, 0, PRODUCER_ID, &epoch, out, err);
@@ -162,8 +169,8 @@ static mr_status producer_place(sim_life *life, mr_topic *topic, uint64_t acked,
     }
     MR_TRY(status);
     if (*out < acked)
-        return BROKEN(life->world, "topic %s holds %llu records, %llu were acknowledged", mr_topic_name(topic),
-                      (unsigned long long)*out, (unsigned long long)acked);
+        return BROKEN(life->world, "topic %s holds %llu records, %llu were acknowledged",
+                      mr_topic_name(topic), (unsigned long long)*out, (unsigned long long)acked);
     return MR_OK;
 }
 
@@ -197,8 +204,10 @@ static mr_status life_open(sim_life *life, mr_error *err)
     MR_TRY(open_topic(life, "payments", world->payment_batch, "at", &life->payments, err));
     MR_TRY(producer_place(life, life->payments, world->acked_payments, &life->sent_payments, err));
     if (world->two_sources) {
-        MR_TRY(open_topic(life, "outcomes", world->outcome_batch, "known_at", &life->outcomes, err));
-        MR_TRY(producer_place(life, life->outcomes, world->acked_outcomes, &life->sent_outcomes, err));
+        MR_TRY(
+            open_topic(life, "outcomes", world->outcome_batch, "known_at", &life->outcomes, err));
+        MR_TRY(
+            producer_place(life, life->outcomes, world->acked_outcomes, &life->sent_outcomes, err));
     }
     return open_pipeline(life, err);
 }
@@ -213,8 +222,8 @@ static void life_close(sim_life *life)
     *life = (sim_life){.world = life->world};
 }
 
-static mr_status send(sim_life *life, mr_topic *topic, mr_batch *records, uint64_t *sent, uint64_t *acked,
-                      mr_error *err)
+static mr_status send(sim_life *life, mr_topic *topic, mr_batch *records, uint64_t *sent,
+                      uint64_t *acked, mr_error *err)
 {
     sim_world *world = life->world;
     if (*sent == records->row_count)
@@ -263,10 +272,11 @@ static mr_status act(sim_life *life, mr_error *err)
     switch (below(world, 6)) {
     case 0:
     case 1:
-        return send(life, life->payments, world->payment_batch, &life->sent_payments, &world->acked_payments, err);
+        return send(life, life->payments, world->payment_batch, &life->sent_payments,
+                    &world->acked_payments, err);
     case 2:
-        return world->two_sources ? send(life, life->outcomes, world->outcome_batch, &life->sent_outcomes,
-                                         &world->acked_outcomes, err)
+        return world->two_sources ? send(life, life->outcomes, world->outcome_batch,
+                                         &life->sent_outcomes, &world->acked_outcomes, err)
                                   : MR_OK;
     case 3:
         mr_clock_sim_advance(&world->clock, (int64_t)below(world, 80) * 1000000);
@@ -287,7 +297,8 @@ static bool life_done(const sim_life *life)
 
 /* ---- what can be seen ---- */
 
-static mr_status read_topic(sim_world *world, mr_log *log, const char *name, mr_bytes *out, mr_error *err)
+static mr_status read_topic(sim_world *world, mr_log *log, const char *name, mr_bytes *out,
+                            mr_error *err)
 {
     mr_topic *topic;
     mr_log_reader *reader = NULL;
@@ -298,7 +309,8 @@ static mr_status read_topic(sim_world *world, mr_log *log, const char *name, mr_
     }
     MR_TRY(status);
     mr_encoder_options json = {.format = MR_FORMAT_JSONL};
-    status = mr_log_reader_open(topic, 0, (mr_log_start){.kind = MR_LOG_START_FIRST}, NULL, &reader, err);
+    status = mr_log_reader_open(topic, 0, (mr_log_start){.kind = MR_LOG_START_FIRST}, NULL, &reader,
+                                err);
     while (status == MR_OK) {
         mr_log_block block;
         status = mr_log_reader_next(reader, &block, err);
@@ -320,10 +332,12 @@ static mr_status check_prefix(sim_life *life, mr_error *err)
         return MR_OK;
     mr_bytes seen = {0};
     mr_status status = read_topic(world, life->log, "decisions", &seen, err);
-    if (status == MR_OK && (seen.size > world->reference.size ||
-                            (seen.size > 0 && memcmp(seen.data, world->reference.data, seen.size) != 0)))
-        status = BROKEN(world, "the %zu bytes of decisions seen are not a beginning of the %zu expected", seen.size,
-                        world->reference.size);
+    if (status == MR_OK &&
+        (seen.size > world->reference.size ||
+         (seen.size > 0 && memcmp(seen.data, world->reference.data, seen.size) != 0)))
+        status =
+            BROKEN(world, "the %zu bytes of decisions seen are not a beginning of the %zu expected",
+                   seen.size, world->reference.size);
     mr_bytes_deinit(&seen);
     return status;
 }
@@ -350,9 +364,12 @@ static mr_status not_done(const sim_life *life)
     const sim_world *world = life->world;
     mr_pipeline_stats stats;
     mr_pipeline_stats_get(life->pipeline, &stats);
-    return BROKEN(life->world, "not done after %d actions: %llu of %u payments and %llu of %u outcomes sent, position %llu",
+    return BROKEN(life->world,
+                  "not done after %d actions: %llu of %u payments and %llu of %u outcomes sent, "
+                  "position %llu",
                   ACTIONS_MAX, (unsigned long long)life->sent_payments, world->payments,
-                  (unsigned long long)life->sent_outcomes, world->outcomes, (unsigned long long)stats.position);
+                  (unsigned long long)life->sent_outcomes, world->outcomes,
+                  (unsigned long long)stats.position);
 }
 
 static mr_status live(sim_world *world, bool last, bool *out_done, sim_result *out, mr_error *err)
@@ -412,9 +429,10 @@ static mr_status check_replay(sim_world *world, const mr_bytes *expected, mr_err
         status = mr_pipeline_stop(life.pipeline, err);
     if (status == MR_OK)
         status = read_topic(world, life.log, "decisions", &again, err);
-    if (status == MR_OK && (again.size != expected->size || memcmp(again.data, expected->data, again.size) != 0))
-        status = BROKEN(world, "a replay of the journal gives %zu bytes of decisions, %zu expected", again.size,
-                        expected->size);
+    if (status == MR_OK &&
+        (again.size != expected->size || memcmp(again.data, expected->data, again.size) != 0))
+        status = BROKEN(world, "a replay of the journal gives %zu bytes of decisions, %zu expected",
+                        again.size, expected->size);
     life_close(&life);
     mr_bytes_deinit(&again);
     return status;
@@ -426,7 +444,8 @@ static mr_status world_open(sim_world *world, mr_error *err)
 {
     mr_random_seeded_init(&world->random, world->options.seed);
     world->two_sources = below(world, 3) == 0;
-    world->payments = world->options.records > 0 ? world->options.records : 20 + (uint32_t)below(world, 80);
+    world->payments =
+        world->options.records > 0 ? world->options.records : 20 + (uint32_t)below(world, 80);
     world->outcomes = world->two_sources ? 5 + (uint32_t)below(world, 30) : 0;
     world->memory_bytes = below(world, 4) == 0 ? 1u << 21 : 1u << 28;
     mr_clock_sim_init(&world->clock, START_US);
@@ -434,7 +453,8 @@ static mr_status world_open(sim_world *world, mr_error *err)
     if (world->two_sources)
         MR_TRY(make_outcomes(world, err));
     /* The same records for the reference and the troubled run; what follows may differ. */
-    mr_random_seeded_init(&world->random, world->options.seed ^ (world->options.trouble ? 0x5eed : 0));
+    mr_random_seeded_init(&world->random,
+                          world->options.seed ^ (world->options.trouble ? 0x5eed : 0));
     return mr_fs_sim_create(&(mr_fs_sim_options){.seed = world->options.seed}, &world->disk, err);
 }
 
@@ -455,7 +475,8 @@ static mr_status run_world(sim_world *world, sim_result *out, mr_error *err)
     return world->two_sources ? check_replay(world, &out->decisions, err) : MR_OK;
 }
 
-static mr_status run_with(const sim_options *options, const mr_bytes *reference, sim_result *out, mr_error *err)
+static mr_status run_with(const sim_options *options, const mr_bytes *reference, sim_result *out,
+                          mr_error *err)
 {
     *out = (sim_result){0};
     sim_world world = {.options = *options, .err = err};
@@ -478,10 +499,12 @@ static bool same_bytes(const mr_bytes *a, const mr_bytes *b)
 
 static mr_status compare(sim_result *calm, sim_result *troubled, uint64_t seed, mr_error *err)
 {
-    bool same = same_bytes(&calm->decisions, &troubled->decisions) && same_bytes(&calm->others, &troubled->others);
+    bool same = same_bytes(&calm->decisions, &troubled->decisions) &&
+                same_bytes(&calm->others, &troubled->others);
     return same ? MR_OK
                 : MR_FAIL(err, MR_INTERNAL,
-                          "seed %llu: decisions (%zu bytes, %zu expected) or other sinks (%zu, %zu) differ from the "
+                          "seed %llu: decisions (%zu bytes, %zu expected) or other sinks (%zu, "
+                          "%zu) differ from the "
                           "run without trouble",
                           (unsigned long long)seed, troubled->decisions.size, calm->decisions.size,
                           troubled->others.size, calm->others.size);

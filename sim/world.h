@@ -19,14 +19,15 @@
 
 typedef struct sim_options {
     uint64_t seed;
-    bool trouble;   /* crashes and faults; false: the reference run */
+    bool trouble; /* crashes and faults; false: the reference run */
     uint32_t batch_rows_max;
     uint32_t records; /* payments; 0: chosen by the seed */
 } sim_options;
 
 typedef struct sim_result {
     mr_bytes decisions; /* all decided rows as JSON lines; the caller deinits */
-    mr_bytes others;    /* rows of the other sinks, one after the other: routes, windows, dead letters */
+    mr_bytes
+        others; /* rows of the other sinks, one after the other: routes, windows, dead letters */
     uint32_t lives;
     uint64_t disk_changes;
 } sim_result;

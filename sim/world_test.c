@@ -19,7 +19,7 @@ TEST(world, keeps_its_promises_whatever_the_disk_does)
     for (uint64_t seed = first; seed < first + count; seed++) {
         mr_error err = {0};
         if (sim_check(seed, &err) != MR_OK)
-            fail_msg("world %" PRIu64 ": %s%s%s (MILLRACE_SEED=%" PRIu64 " MILLRACE_SIM_WORLDS=1)", seed, err.place,
-                     err.place[0] != '\0' ? ": " : "", err.text, seed);
+            fail_msg("world %" PRIu64 ": %s%s%s (MILLRACE_SEED=%" PRIu64 " MILLRACE_SIM_WORLDS=1)",
+                     seed, err.place, err.place[0] != '\0' ? ": " : "", err.text, seed);
     }
 }

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS    1500
-#define START   INT64_C(1522540800000000)
-#define MINUTE  INT64_C(60000000)
-#define JUMP_US INT64_C(86400000000)
+#define ROWS     1500
+#define START    INT64_C(1522540800000000)
+#define MINUTE   INT64_C(60000000)
+#define JUMP_US  INT64_C(86400000000)
 #define OPEN_MAX 4096
 
 typedef struct event {
@@ -41,7 +41,9 @@ static void print_row(const open_window *window, int64_t end, mr_bytes *out)
     char from[MR_TIME_TEXT_MAX + 1], to[MR_TIME_TEXT_MAX + 1];
     from[mr_time_format(window->start, from)] = '\0';
     to[mr_time_format(end, to)] = '\0';
-    mr_bytes_printf(out, "{\"shop\":\"%c\",\"window_start\":\"%s\",\"window_end\":\"%s\",\"n\":%lld,\"total\":%lld,\"most\":%lld}\n",
+    mr_bytes_printf(out,
+                    "{\"shop\":\"%c\",\"window_start\":\"%s\",\"window_end\":\"%s\",\"n\":%lld,"
+                    "\"total\":%lld,\"most\":%lld}\n",
                     window->shop, from, to, (long long)window->count, (long long)window->sum,
                     (long long)window->max);
 }
@@ -51,7 +53,8 @@ static int64_t due_of(const window_rule *rule, const open_window *window)
     return window->end + rule->lateness + (rule->session ? rule->gap : 0);
 }
 
-static void model_emit(const window_rule *rule, open_window *open, size_t *count, int64_t watermark, mr_bytes *out)
+static void model_emit(const window_rule *rule, open_window *open, size_t *count, int64_t watermark,
+                       mr_bytes *out)
 {
     for (;;) {
         size_t best = *count;
@@ -59,7 +62,8 @@ static void model_emit(const window_rule *rule, open_window *open, size_t *count
             if (due_of(rule, &open[i]) > watermark)
                 continue;
             if (best == *count || due_of(rule, &open[i]) < due_of(rule, &open[best]) ||
-                (due_of(rule, &open[i]) == due_of(rule, &open[best]) && open[i].shop < open[best].shop))
+                (due_of(rule, &open[i]) == due_of(rule, &open[best]) &&
+                 open[i].shop < open[best].shop))
                 best = i;
         }
         if (best == *count)
@@ -75,8 +79,8 @@ static void model_add(open_window *window, const event *one)
     window->max = window->count++ == 0 ? one->amount : MR_MAX(window->max, one->amount);
 }
 
-static bool model_session(const window_rule *rule, open_window *open, size_t *count, const event *one,
-                          int64_t watermark)
+static bool model_session(const window_rule *rule, open_window *open, size_t *count,
+                          const event *one, int64_t watermark)
 {
     if (one->at + rule->gap + rule->lateness <= watermark)
         return false;
@@ -101,25 +105,28 @@ static bool model_session(const window_rule *rule, open_window *open, size_t *co
     return true;
 }
 
-static bool model_windows(const window_rule *rule, open_window *open, size_t *count, const event *one,
-                          int64_t watermark)
+static bool model_windows(const window_rule *rule, open_window *open, size_t *count,
+                          const event *one, int64_t watermark)
 {
     bool taken = false;
-    for (int64_t start = one->at - one->at % rule->hop; start > one->at - rule->width; start -= rule->hop) {
+    for (int64_t start = one->at - one->at % rule->hop; start > one->at - rule->width;
+         start -= rule->hop) {
         if (start + rule->width + rule->lateness <= watermark)
             continue;
         size_t at = 0;
         while (at < *count && (open[at].shop != one->shop || open[at].start != start))
             at++;
         if (at == *count)
-            open[(*count)++] = (open_window){.shop = one->shop, .start = start, .end = start + rule->width};
+            open[(*count)++] =
+                (open_window){.shop = one->shop, .start = start, .end = start + rule->width};
         model_add(&open[at], one);
         taken = true;
     }
     return taken;
 }
 
-static size_t model_run(const window_rule *rule, const event *events, size_t event_count, mr_bytes *out)
+static size_t model_run(const window_rule *rule, const event *events, size_t event_count,
+                        mr_bytes *out)
 {
     static open_window open[OPEN_MAX];
     size_t count = 0, late = 0;
@@ -153,13 +160,15 @@ static void make_events(event *events, uint64_t salt)
     int64_t at = START;
     for (size_t i = 0; i < ROWS; i++) {
         at += (int64_t)mr_random_below(&random, 90) * 1000000;
-        int64_t late = mr_random_below(&random, 5) == 0 ? (int64_t)mr_random_below(&random, 20) * MINUTE : 0;
+        int64_t late =
+            mr_random_below(&random, 5) == 0 ? (int64_t)mr_random_below(&random, 20) * MINUTE : 0;
         events[i].at = at - late;
         if (mr_random_below(&random, 200) == 0)
             at += 3 * JUMP_US; /* a real gap in the data */
         if (mr_random_below(&random, 150) == 0)
             events[i].at = INT64_C(253402300799000000); /* a record from the year 9999 */
-        events[i].shop = mr_random_below(&random, 30) == 0 ? 0 : (char)('a' + mr_random_below(&random, 4));
+        events[i].shop =
+            mr_random_below(&random, 30) == 0 ? 0 : (char)('a' + mr_random_below(&random, 4));
         events[i].amount = (int64_t)mr_random_below(&random, 1000) - 300;
     }
 }
@@ -189,12 +198,12 @@ static mr_batch *to_batch(const event *events)
 
 /* ---- runs ---- */
 
-static const char *const plan_form =
-    "pipeline: %s\n"
-    "sources: {sales: {topic: sales, event_time: at}}\n"
-    "aggregate:\n"
-    "  w: {key: shop, window: %s, lateness: %dm,\n"
-    "      aggregates: {n: count(), total: sum(amount), most: max(amount)}, sink: {topic: %s-out, sync: os}}\n";
+static const char *const plan_form = "pipeline: %s\n"
+                                     "sources: {sales: {topic: sales, event_time: at}}\n"
+                                     "aggregate:\n"
+                                     "  w: {key: shop, window: %s, lateness: %dm,\n"
+                                     "      aggregates: {n: count(), total: sum(amount), most: "
+                                     "max(amount)}, sink: {topic: %s-out, sync: os}}\n";
 
 static void check(const mr_bytes *expected, mr_flow *flow, const char *name)
 {
@@ -208,8 +217,8 @@ static void check(const mr_bytes *expected, mr_flow *flow, const char *name)
             at++;
         while (at > 0 && expected->data[at - 1] != '\n')
             at--;
-        fail_msg("%s: %zu bytes, %zu expected; first difference:\n%.150s\nexpected\n%.150s", name, seen.size,
-                 expected->size, seen.size > at ? (const char *)seen.data + at : "",
+        fail_msg("%s: %zu bytes, %zu expected; first difference:\n%.150s\nexpected\n%.150s", name,
+                 seen.size, expected->size, seen.size > at ? (const char *)seen.data + at : "",
                  expected->size > at ? (const char *)expected->data + at : "");
     }
     mr_bytes_deinit(&seen);
@@ -230,7 +239,8 @@ static void check_rule(const window_rule *rule, const char *window, uint64_t sal
     for (size_t i = 0; i < MR_COUNT_OF(cuts); i++) {
         char name[32], plan[2048];
         (void)snprintf(name, sizeof name, "cut%u", cuts[i]);
-        (void)snprintf(plan, sizeof plan, plan_form, name, window, (int)(rule->lateness / MINUTE), name);
+        (void)snprintf(plan, sizeof plan, plan_form, name, window, (int)(rule->lateness / MINUTE),
+                       name);
         mr_pipeline_options options = {.workers = (int)i + 1, .batch_rows_max = cuts[i]};
         mr_flow_run(&flow, plan, &options);
         check(&expected, &flow, name);
@@ -247,20 +257,22 @@ static void check_rule(const window_rule *rule, const char *window, uint64_t sal
 TEST(emit, tumbling_windows_equal_the_model)
 {
     check_rule(&(window_rule){.width = 10 * MINUTE, .hop = 10 * MINUTE}, "tumbling 10m", 1);
-    check_rule(&(window_rule){.width = 10 * MINUTE, .hop = 10 * MINUTE, .lateness = 5 * MINUTE}, "tumbling 10m", 2);
+    check_rule(&(window_rule){.width = 10 * MINUTE, .hop = 10 * MINUTE, .lateness = 5 * MINUTE},
+               "tumbling 10m", 2);
 }
 
 TEST(emit, hopping_windows_equal_the_model)
 {
     check_rule(&(window_rule){.width = 30 * MINUTE, .hop = 5 * MINUTE}, "hopping 30m every 5m", 3);
-    check_rule(&(window_rule){.width = 7 * MINUTE, .hop = 3 * MINUTE, .lateness = 10 * MINUTE}, "hopping 7m every 3m",
-               4);
+    check_rule(&(window_rule){.width = 7 * MINUTE, .hop = 3 * MINUTE, .lateness = 10 * MINUTE},
+               "hopping 7m every 3m", 4);
 }
 
 TEST(emit, sessions_equal_the_model)
 {
     check_rule(&(window_rule){.session = true, .gap = 3 * MINUTE}, "session 3m", 5);
-    check_rule(&(window_rule){.session = true, .gap = 2 * MINUTE, .lateness = 15 * MINUTE}, "session 2m", 6);
+    check_rule(&(window_rule){.session = true, .gap = 2 * MINUTE, .lateness = 15 * MINUTE},
+               "session 2m", 6);
 }
 
 /* Interrupted again and again, with checkpoints all the time. */
@@ -269,8 +281,9 @@ TEST(emit, windows_survive_interruptions)
     static const struct {
         const char *window;
         window_rule rule;
-    } cases[] = {{"hopping 20m every 5m", {.width = 20 * MINUTE, .hop = 5 * MINUTE, .lateness = 2 * MINUTE}},
-                 {"session 4m", {.session = true, .gap = 4 * MINUTE, .lateness = 2 * MINUTE}}};
+    } cases[] = {
+        {"hopping 20m every 5m", {.width = 20 * MINUTE, .hop = 5 * MINUTE, .lateness = 2 * MINUTE}},
+        {"session 4m", {.session = true, .gap = 4 * MINUTE, .lateness = 2 * MINUTE}}};
     for (size_t c = 0; c < MR_COUNT_OF(cases); c++) {
         event events[ROWS];
         mr_flow flow;
@@ -290,9 +303,15 @@ TEST(emit, windows_survive_interruptions)
         for (bool done = false; !done;) {
             mr_plan *plan;
             mr_pipeline *pipeline;
-            assert_ok(mr_plan_compile(mr_fs_real(), flow.log, text, strlen(text), "t.yaml", "", &plan, &err), &err);
-            mr_pipeline_options options = {.log = flow.log, .fs = mr_fs_real(), .clock = mr_clock_real(),
-                                           .home = flow.home, .workers = 2, .checkpoint_interval_ms = 1,
+            assert_ok(mr_plan_compile(mr_fs_real(), flow.log, text, strlen(text), "t.yaml", "",
+                                      &plan, &err),
+                      &err);
+            mr_pipeline_options options = {.log = flow.log,
+                                           .fs = mr_fs_real(),
+                                           .clock = mr_clock_real(),
+                                           .home = flow.home,
+                                           .workers = 2,
+                                           .checkpoint_interval_ms = 1,
                                            .batch_rows_max = 17};
             assert_ok(mr_pipeline_open(plan, &options, &pipeline, &err), &err);
             uint32_t rows = 1;

@@ -10,7 +10,8 @@
 void mr_flow_open(mr_flow *flow, const char *folder)
 {
     mr_error err = {0};
-    (void)snprintf(flow->folder, sizeof flow->folder, "%s", folder != NULL ? folder : mr_test_folder());
+    (void)snprintf(flow->folder, sizeof flow->folder, "%s",
+                   folder != NULL ? folder : mr_test_folder());
     flow->home = flow->folder;
     assert_ok(mr_log_open(mr_fs_real(), mr_clock_real(), flow->home, &flow->log, &err), &err);
 }
@@ -37,8 +38,8 @@ void mr_flow_append(mr_flow *flow, const char *topic, const char *event_time, mr
     mr_topic_close(open);
 }
 
-void mr_flow_append_csv(mr_flow *flow, const char *topic, const char *event_time, const char *schema,
-                        const char *csv)
+void mr_flow_append_csv(mr_flow *flow, const char *topic, const char *event_time,
+                        const char *schema, const char *csv)
 {
     mr_error err = {0};
     mr_schema *parsed;
@@ -74,7 +75,9 @@ void mr_flow_run(mr_flow *flow, const char *yaml, const mr_pipeline_options *opt
     filled.clock = mr_clock_real();
     filled.home = flow->home;
     filled.until_end = true;
-    assert_ok(mr_plan_compile(filled.fs, flow->log, yaml, strlen(yaml), "test.yaml", flow->home, &plan, &err), &err);
+    assert_ok(mr_plan_compile(filled.fs, flow->log, yaml, strlen(yaml), "test.yaml", flow->home,
+                              &plan, &err),
+              &err);
     assert_ok(mr_pipeline_open(plan, &filled, &pipeline, &err), &err);
     assert_ok(mr_pipeline_run(pipeline, NULL, &err), &err);
     mr_pipeline_close(pipeline);
@@ -90,7 +93,8 @@ static mr_log_reader *open_reader(mr_flow *flow, const char *topic, mr_topic **o
     if (status == MR_NOT_FOUND)
         return NULL;
     assert_ok(status, &err);
-    assert_ok(mr_log_reader_open(*out_topic, 0, (mr_log_start){.kind = MR_LOG_START_FIRST}, NULL, &reader, &err),
+    assert_ok(mr_log_reader_open(*out_topic, 0, (mr_log_start){.kind = MR_LOG_START_FIRST}, NULL,
+                                 &reader, &err),
               &err);
     return reader;
 }
@@ -105,8 +109,8 @@ void mr_flow_read(mr_flow *flow, const char *topic, mr_bytes *out)
     mr_log_block block;
     mr_status status;
     while ((status = mr_log_reader_next(reader, &block, &err)) == MR_OK) {
-        mr_encode_rows(&(mr_encoder_options){.format = MR_FORMAT_JSONL}, block.batch, 0, block.batch->row_count,
-                       out);
+        mr_encode_rows(&(mr_encoder_options){.format = MR_FORMAT_JSONL}, block.batch, 0,
+                       block.batch->row_count, out);
         mr_log_block_release(&block);
     }
     assert_int_equal(status, MR_END);

@@ -18,8 +18,8 @@ void mr_flow_close(mr_flow *flow);
 /* Appends a batch durably to a topic that is created when absent. */
 void mr_flow_append(mr_flow *flow, const char *topic, const char *event_time, mr_batch *batch);
 /* Appends CSV text (header, rows) of a schema. */
-void mr_flow_append_csv(mr_flow *flow, const char *topic, const char *event_time, const char *schema,
-                        const char *csv);
+void mr_flow_append_csv(mr_flow *flow, const char *topic, const char *event_time,
+                        const char *schema, const char *csv);
 /* Compiles and runs a pipeline until its sources end; options may be NULL (log, fs, clock, home, until_end are
  * filled in). */
 void mr_flow_run(mr_flow *flow, const char *yaml, const mr_pipeline_options *options);

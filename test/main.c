@@ -72,10 +72,12 @@ const char *mr_test_data(const char *relative_path)
     static unsigned turn;
     const char *root = getenv("MILLRACE_DATA");
     char named[MR_PATH_MAX], *path = paths[turn++ % 4];
-    (void)snprintf(named, sizeof named, "%s/%s", root != NULL ? root : "../shared/data", relative_path);
+    (void)snprintf(named, sizeof named, "%s/%s", root != NULL ? root : "../shared/data",
+                   relative_path);
     /* Absolute, for a pipeline reads its files from its own folder. */
     if (realpath(named, path) == NULL) {
-        print_message("%s.%s: no data set at %s (set MILLRACE_DATA)\n", current->room, current->name, named);
+        print_message("%s.%s: no data set at %s (set MILLRACE_DATA)\n", current->room,
+                      current->name, named);
         skip();
     }
     return path;

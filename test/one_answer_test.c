@@ -15,7 +15,8 @@ static const char *const source_topic = "topic: payments";
 static const char *const plan_form =
     "pipeline: %s\n"
     "sources: {payments: {%s, event_time: at, check: \"amount is null or amount >= 0\",\n"
-    "  schema: {tx: int64, at: timestamp, customer: int64, shop: string, amount: \"float64 null\"}}}\n"
+    "  schema: {tx: int64, at: timestamp, customer: int64, shop: string, amount: \"float64 "
+    "null\"}}}\n"
     "derive:\n"
     "  night: hour(at) <= 6\n"
     "  ratio: amount / customer_mean_1d\n"
@@ -24,11 +25,13 @@ static const char *const plan_form =
     "  customer: {key: customer, windows: [1h, 1d, 7d, last 5, day, lifetime],\n"
     "    aggregates: {n: count(), mean: mean(amount), high: max(amount), sd: stddev(amount),\n"
     "                 shops: distinct_count(shop), q: \"quantile(amount, 0.9)\"}}\n"
-    "  shop: {key: shop, windows: [6h delayed 1h, half-life 2h], where: \"amount > 10\", aggregates: {total: sum(amount)}}\n"
+    "  shop: {key: shop, windows: [6h delayed 1h, half-life 2h], where: \"amount > 10\", "
+    "aggregates: {total: sum(amount)}}\n"
     "decide:\n"
     "  action: \"case when ratio > 2 then 'block' when night then 'review' else 'allow' end\"\n"
     "sink: {topic: %s, sync: os}\n"
-    "route: [{when: \"action = 'block'\", sink: {topic: %s-blocked, sync: os, columns: [tx, action, ratio]}}]\n";
+    "route: [{when: \"action = 'block'\", sink: {topic: %s-blocked, sync: os, columns: [tx, "
+    "action, ratio]}}]\n";
 
 static void write_plan(char *out, size_t bytes, const char *name, const char *source)
 {
@@ -49,7 +52,9 @@ static mr_batch *make_payments(uint32_t rows)
         char shop[16];
         int size = snprintf(shop, sizeof shop, "shop-%u", (unsigned)mr_random_below(&random, 40));
         at += (int64_t)mr_random_below(&random, 120) * 1000000;
-        int64_t late = mr_random_below(&random, 10) == 0 ? (int64_t)mr_random_below(&random, 2000) * 1000000 : 0;
+        int64_t late = mr_random_below(&random, 10) == 0
+                           ? (int64_t)mr_random_below(&random, 2000) * 1000000
+                           : 0;
         mr_builder_int64(&builder.columns[0], i);
         mr_builder_int64(&builder.columns[1], at - late);
         mr_builder_int64(&builder.columns[2], (int64_t)mr_random_below(&random, 97));
@@ -57,7 +62,8 @@ static mr_batch *make_payments(uint32_t rows)
         if (mr_random_below(&random, 25) == 0)
             mr_builder_null(&builder.columns[4]);
         else
-            mr_builder_float64(&builder.columns[4], (double)mr_random_below(&random, 10200) / 100.0 - 1.0);
+            mr_builder_float64(&builder.columns[4],
+                               (double)mr_random_below(&random, 10200) / 100.0 - 1.0);
     }
     assert_ok(mr_builder_finish(&builder, &batch, &err), &err);
     mr_builder_deinit(&builder);
@@ -84,11 +90,13 @@ static void fill(mr_flow *flow, const mr_batch *payments)
 static void assert_same(const mr_bytes *expected, const mr_bytes *seen, const char *what)
 {
     if (expected->size != seen->size || memcmp(expected->data, seen->data, seen->size) != 0)
-        fail_msg("%s: %zu bytes of decisions, %zu expected, or other ones", what, seen->size, expected->size);
+        fail_msg("%s: %zu bytes of decisions, %zu expected, or other ones", what, seen->size,
+                 expected->size);
 }
 
-static void check_variant(mr_flow *flow, const char *name, const char *source, const mr_pipeline_options *options,
-                          const mr_bytes *decisions, const mr_bytes *blocked)
+static void check_variant(mr_flow *flow, const char *name, const char *source,
+                          const mr_pipeline_options *options, const mr_bytes *decisions,
+                          const mr_bytes *blocked)
 {
     char plan[4096], topic[64];
     mr_bytes seen = {0};
@@ -187,10 +195,15 @@ TEST(one_answer, live_and_interrupted)
         assert_ok(mr_batch_slice(payments, row, rows, &slice, &err), &err);
         mr_flow_append(&flow, "payments", "at", slice);
         mr_batch_release(slice);
-        assert_ok(mr_plan_compile(mr_fs_real(), flow.log, text, strlen(text), "live.yaml", flow.home, &plan, &err),
+        assert_ok(mr_plan_compile(mr_fs_real(), flow.log, text, strlen(text), "live.yaml",
+                                  flow.home, &plan, &err),
                   &err);
-        mr_pipeline_options options = {.log = flow.log, .fs = mr_fs_real(), .clock = mr_clock_real(),
-                                       .home = flow.home, .workers = 2, .checkpoint_interval_ms = 1,
+        mr_pipeline_options options = {.log = flow.log,
+                                       .fs = mr_fs_real(),
+                                       .clock = mr_clock_real(),
+                                       .home = flow.home,
+                                       .workers = 2,
+                                       .checkpoint_interval_ms = 1,
                                        .batch_rows_max = 64};
         assert_ok(mr_pipeline_open(plan, &options, &pipeline, &err), &err);
         for (uint32_t n = 1; n > 0;)

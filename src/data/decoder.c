@@ -122,7 +122,8 @@ static mr_status open_columns(mr_decoder *decoder, mr_error *err)
     decoder->row_lines = mr_alloc(rows * sizeof *decoder->row_lines);
     /* Every row of a batch may fail the check, besides what did not decode. */
     size_t checked = decoder->options.check != NULL ? rows : 0;
-    decoder->rejects = mr_alloc_zero(decoder->options.rejects_max + checked, sizeof *decoder->rejects);
+    decoder->rejects =
+        mr_alloc_zero(decoder->options.rejects_max + checked, sizeof *decoder->rejects);
     decoder->check_rows = mr_alloc((checked + 1) * sizeof *decoder->check_rows);
     if (decoder->sinks == NULL || decoder->row_starts == NULL || decoder->row_lines == NULL ||
         decoder->rejects == NULL || decoder->check_rows == NULL)

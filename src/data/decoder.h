@@ -63,15 +63,16 @@ typedef struct mr_rename {
 /* Zero means the default throughout. */
 typedef struct mr_decoder_options {
     mr_text_format format;
-    mr_schema *schema;        /* retained */
-    const char *name;         /* of the input, for places; copied */
-    char delimiter;           /* CSV; 0: ',' */
-    bool no_header;           /* CSV: the columns are the schema's fields, in order */
-    bool allow_nonfinite;     /* accept NaN, Infinity, -Infinity and @microseconds */
-    bool columns_required;    /* nullable columns must be there as well, if only with NULLs */
-    bool zone_required;       /* timestamps without a zone are rejected */
-    bool portable;            /* only the careful path, no fast one: the same results, for tests */
-    const mr_expr *check;     /* lent: a condition over the schema; records for which it is not true are rejected */
+    mr_schema *schema;     /* retained */
+    const char *name;      /* of the input, for places; copied */
+    char delimiter;        /* CSV; 0: ',' */
+    bool no_header;        /* CSV: the columns are the schema's fields, in order */
+    bool allow_nonfinite;  /* accept NaN, Infinity, -Infinity and @microseconds */
+    bool columns_required; /* nullable columns must be there as well, if only with NULLs */
+    bool zone_required;    /* timestamps without a zone are rejected */
+    bool portable;         /* only the careful path, no fast one: the same results, for tests */
+    const mr_expr *
+        check; /* lent: a condition over the schema; records for which it is not true are rejected */
     const mr_rename *renames; /* copied */
     size_t rename_count;
     uint32_t batch_rows_max; /* 0: 4096 */

@@ -12,7 +12,8 @@
 static int by_offset(const void *a, const void *b)
 {
     const mr_reject *left = a, *right = b;
-    return left->record_offset < right->record_offset ? -1 : left->record_offset > right->record_offset;
+    return left->record_offset < right->record_offset ? -1
+                                                      : left->record_offset > right->record_offset;
 }
 
 static int first_column(const mr_expr *check)
@@ -55,13 +56,15 @@ static void close_ranks(mr_decoder *decoder, const uint32_t *kept, uint32_t coun
     uint32_t before = 0;
     for (uint32_t i = 0; i < decoder->reject_count; i++) {
         mr_reject *reject = &decoder->rejects[i];
-        while (before < count && decoder->window_offset + decoder->row_starts[before] < reject->record_offset)
+        while (before < count &&
+               decoder->window_offset + decoder->row_starts[before] < reject->record_offset)
             before++;
         reject->row_index = before;
     }
 }
 
-static mr_status reject_others(mr_decoder *decoder, const uint32_t *kept, size_t count, mr_error *err)
+static mr_status reject_others(mr_decoder *decoder, const uint32_t *kept, size_t count,
+                               mr_error *err)
 {
     mr_bytes text = {0};
     mr_bytes_append_text(&text, "the check is not true: ");
@@ -84,8 +87,8 @@ mr_status mr_decoder_apply_check(mr_decoder *decoder, mr_batch **batch, mr_error
     size_t count;
     uint32_t *kept = decoder->check_rows;
     mr_batch *left = NULL;
-    MR_TRY(mr_expr_eval_filter(decoder->options.check, &decoder->check_scratch, (*batch)->columns, 0,
-                               decoder->row_count, kept, &count, err));
+    MR_TRY(mr_expr_eval_filter(decoder->options.check, &decoder->check_scratch, (*batch)->columns,
+                               0, decoder->row_count, kept, &count, err));
     if (count == decoder->row_count)
         return MR_OK;
     MR_TRY(reject_others(decoder, kept, count, err));

@@ -363,7 +363,8 @@ TEST(decoder, rejects_what_fails_the_check_in_its_place)
     assert_ok(mr_schema_parse(text, strlen(text), &schema, &err), &err);
     assert_ok(mr_expr_compile(words, strlen(words), schema, NULL, &condition, &err), &err);
     for (uint32_t rows = 1; rows < 4; rows++) {
-        mr_decoder_options options = {.check = condition, .batch_rows_max = rows, .rejects_max = rows};
+        mr_decoder_options options = {
+            .check = condition, .batch_rows_max = rows, .rejects_max = rows};
         const char *want_rows[] = {"{\"id\":1,\"user\":\"a\"}", "{\"id\":5,\"user\":\"e\"}"};
         const char *want_rejects[] = {"3:1 the check", "4:1 id: ", "5:1 the check"};
         const char *got = told(options, text, "id,user\n1,a\n2,\nx,c\n-4,d\n5,e\n", 27);

@@ -117,8 +117,9 @@ void mr_view_stats_get(const mr_view *view, mr_view_stats *out); /* since create
 typedef enum mr_view_act {
     MR_VIEW_UPDATE = 1,
     MR_VIEW_QUERY = 2,
-    MR_VIEW_BOTH = 3,   /* updates with `row`, then asks as that record */
-    MR_VIEW_FORGET = 4, /* alone, or with QUERY after the answer: what is at or before its time is removed */
+    MR_VIEW_BOTH = 3, /* updates with `row`, then asks as that record */
+    MR_VIEW_FORGET =
+        4, /* alone, or with QUERY after the answer: what is at or before its time is removed */
 } mr_view_act;
 
 /* The i-th step stands at position first_position + i, or at position when positions are given. */

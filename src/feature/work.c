@@ -793,8 +793,8 @@ static uint64_t asked_bytes(const mr_view_work *work)
     const uint8_t *bytes = work->threads[key->owner].keys.data;
     if (key->null)
         return 0;
-    return mr_table_key_bytes(work->view->table, bytes != NULL ? bytes + key->word : NULL, key->bytes,
-                              (int64_t)key->word);
+    return mr_table_key_bytes(work->view->table, bytes != NULL ? bytes + key->word : NULL,
+                              key->bytes, (int64_t)key->word);
 }
 
 mr_status work_ask(mr_view_work *work, const mr_column *keys, int64_t as_of_us, mr_column *columns,

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#define DEAD_SCHEMA "source: string, place: string, field: string null, reason: string, record: bytes"
+#define DEAD_SCHEMA                                                                                \
+    "source: string, place: string, field: string null, reason: string, record: bytes"
 
 mr_status mr_dead_letter_schema(mr_schema **out, mr_error *err)
 {

@@ -12,18 +12,19 @@
 
 /* What one micro-batch asks of the view. Arrays grow and stay. */
 typedef struct emit_work {
-    mr_bytes steps;      /* mr_view_step */
-    mr_bytes positions;  /* uint64_t per step */
-    mr_bytes rows;       /* uint32_t per update: row of the source */
-    mr_bytes starts;     /* int64_t per update: start of its window */
-    mr_bytes as_of;      /* int64_t per row of the query side: a question, or what to forget before one */
-    mr_bytes ends;       /* int64_t per question: window_end */
+    mr_bytes steps;     /* mr_view_step */
+    mr_bytes positions; /* uint64_t per step */
+    mr_bytes rows;      /* uint32_t per update: row of the source */
+    mr_bytes starts;    /* int64_t per update: start of its window */
+    mr_bytes
+        as_of;     /* int64_t per row of the query side: a question, or what to forget before one */
+    mr_bytes ends; /* int64_t per question: window_end */
     mr_bytes question_starts;
     mr_bytes question_rows; /* uint32_t per question: its row of the query side */
-    mr_bytes merged;     /* uint32_t per question */
-    mr_builder keys;     /* key columns of the query side */
+    mr_bytes merged;        /* uint32_t per question */
+    mr_builder keys;        /* key columns of the query side */
     mr_schema *key_schema;
-    mr_bytes key;        /* of the record in hand */
+    mr_bytes key; /* of the record in hand */
 } emit_work;
 
 struct run_emit {
@@ -33,7 +34,7 @@ struct run_emit {
     emit_watermark watermark;
     run_sink sink;
     emit_work work;
-    source_rows out;     /* rows emitted by the micro-batch */
+    source_rows out; /* rows emitted by the micro-batch */
 };
 
 typedef struct run_emit run_emit;
@@ -73,7 +74,8 @@ mr_status run_emits_open_sinks(mr_pipeline *pipeline, mr_error *err)
 {
     for (size_t i = 0; i < pipeline->plan->emit_count; i++) {
         const plan_sink *sink = &pipeline->plan->emits[i].sink;
-        MR_TRY(run_sink_open(pipeline, sink->topic, sink, sink->schema, sink->topic, &pipeline->emits[i].sink, err));
+        MR_TRY(run_sink_open(pipeline, sink->topic, sink, sink->schema, sink->topic,
+                             &pipeline->emits[i].sink, err));
     }
     return MR_OK;
 }
@@ -101,9 +103,16 @@ static void release_out(run_emit *emit)
 
 static void close_emit(run_emit *emit)
 {
-    mr_bytes *arrays[] = {&emit->work.steps, &emit->work.positions, &emit->work.rows, &emit->work.starts,
-                          &emit->work.as_of, &emit->work.ends, &emit->work.question_starts, &emit->work.merged,
-                          &emit->work.question_rows, &emit->work.key};
+    mr_bytes *arrays[] = {&emit->work.steps,
+                          &emit->work.positions,
+                          &emit->work.rows,
+                          &emit->work.starts,
+                          &emit->work.as_of,
+                          &emit->work.ends,
+                          &emit->work.question_starts,
+                          &emit->work.merged,
+                          &emit->work.question_rows,
+                          &emit->work.key};
     for (size_t i = 0; i < MR_COUNT_OF(arrays); i++)
         mr_bytes_deinit(arrays[i]);
     mr_builder_deinit(&emit->work.keys);
@@ -152,7 +161,8 @@ mr_status run_emits_decode(mr_pipeline *pipeline, mr_reader *from, mr_error *err
                 pipeline->emits[k].watermark = watermark;
         }
     }
-    return from->failed ? MR_FAIL(err, MR_CORRUPT, "the checkpoint's watermarks are cut short") : MR_OK;
+    return from->failed ? MR_FAIL(err, MR_CORRUPT, "the checkpoint's watermarks are cut short")
+                        : MR_OK;
 }
 
 /* ---- keys as bytes ---- */
@@ -210,8 +220,8 @@ static void add_step(run_emit *emit, uint64_t position, uint32_t row, uint32_t o
 }
 
 /* A row of the query side, and its step. */
-static uint32_t add_query(run_emit *emit, uint64_t position, const emit_timer *timer, int64_t as_of_us,
-                          uint32_t output, uint32_t act)
+static uint32_t add_query(run_emit *emit, uint64_t position, const emit_timer *timer,
+                          int64_t as_of_us, uint32_t output, uint32_t act)
 {
     uint32_t row = (uint32_t)(emit->work.as_of.size / sizeof as_of_us);
     decode_key(emit->plan, timer, &emit->work.keys);
@@ -222,7 +232,8 @@ static uint32_t add_query(run_emit *emit, uint64_t position, const emit_timer *t
 
 /* A session first forgets what is older than itself: that has been emitted, but a view whose slot was restored at an
  * earlier position than the timers' may have it again. */
-static void add_question(run_emit *emit, uint64_t position, uint32_t merged, const emit_timer *timer)
+static void add_question(run_emit *emit, uint64_t position, uint32_t merged,
+                         const emit_timer *timer)
 {
     emit_work *work = &emit->work;
     uint32_t number = (uint32_t)(work->merged.size / sizeof merged);
@@ -251,8 +262,8 @@ static mr_status emit_due(run_emit *emit, uint64_t position, uint32_t merged, mr
     }
 }
 
-static mr_status add_update(run_emit *emit, uint64_t position, uint32_t row, int64_t start_us, int64_t time_us,
-                            mr_error *err)
+static mr_status add_update(run_emit *emit, uint64_t position, uint32_t row, int64_t start_us,
+                            int64_t time_us, mr_error *err)
 {
     uint32_t number = (uint32_t)(emit->work.rows.size / sizeof row);
     mr_bytes_append(&emit->work.rows, &row, sizeof row);
@@ -262,8 +273,8 @@ static mr_status add_update(run_emit *emit, uint64_t position, uint32_t row, int
 }
 
 /* *out_taken: the record lies in a window that is still open. */
-static mr_status take_record(run_emit *emit, uint64_t position, uint32_t row, int64_t time_us, bool *out_taken,
-                             mr_error *err)
+static mr_status take_record(run_emit *emit, uint64_t position, uint32_t row, int64_t time_us,
+                             bool *out_taken, mr_error *err)
 {
     const plan_emit *plan = emit->plan;
     int64_t watermark = emit->watermark.time_us;
@@ -275,7 +286,8 @@ static mr_status take_record(run_emit *emit, uint64_t position, uint32_t row, in
     }
     int64_t start = emit_window_start(time_us, plan->hop_us);
     for (; start > emit_add(time_us, -plan->width_us); start = emit_add(start, -plan->hop_us)) {
-        if (watermark != INT64_MIN && emit_add(start, emit_add(plan->width_us, plan->lateness_us)) <= watermark)
+        if (watermark != INT64_MIN &&
+            emit_add(start, emit_add(plan->width_us, plan->lateness_us)) <= watermark)
             break;
         *out_taken = true;
         MR_TRY(add_update(emit, position, row, start, time_us, err));
@@ -283,30 +295,34 @@ static mr_status take_record(run_emit *emit, uint64_t position, uint32_t row, in
     return MR_OK;
 }
 
-static mr_status reject_late(mr_pipeline *pipeline, const micro_batch *batch, const run_emit *emit, uint32_t row,
-                             uint32_t merged, int64_t time_us, mr_error *err)
+static mr_status reject_late(mr_pipeline *pipeline, const micro_batch *batch, const run_emit *emit,
+                             uint32_t row, uint32_t merged, int64_t time_us, mr_error *err)
 {
     char at[MR_TIME_TEXT_MAX + 1], mark[MR_TIME_TEXT_MAX + 1], reason[256];
     at[mr_time_format(time_us, at)] = '\0';
     mark[mr_time_format(emit->watermark.time_us, mark)] = '\0';
-    (void)snprintf(reason, sizeof reason, "late for aggregate %.100s: it is of %s, the watermark is at %s",
+    (void)snprintf(reason, sizeof reason,
+                   "late for aggregate %.100s: it is of %s, the watermark is at %s",
                    emit->plan->name, at, mark);
     pipeline->stats.late_windows++;
     const plan_source *source = &pipeline->plan->sources[emit->plan->source];
-    return pipeline->at_rest ? MR_OK
-                             : run_reject_row(pipeline, batch, source,
-                                              batch->sources[emit->plan->source].columns, row, merged, reason, err);
+    return pipeline->at_rest
+               ? MR_OK
+               : run_reject_row(pipeline, batch, source, batch->sources[emit->plan->source].columns,
+                                row, merged, reason, err);
 }
 
 static void clear_work(emit_work *work)
 {
-    mr_bytes *arrays[] = {&work->steps, &work->positions, &work->rows, &work->starts,
-                          &work->as_of, &work->ends, &work->question_starts, &work->question_rows, &work->merged};
+    mr_bytes *arrays[] = {&work->steps,           &work->positions,     &work->rows,
+                          &work->starts,          &work->as_of,         &work->ends,
+                          &work->question_starts, &work->question_rows, &work->merged};
     for (size_t i = 0; i < MR_COUNT_OF(arrays); i++)
         mr_bytes_clear(arrays[i]);
 }
 
-static mr_status write_down(mr_pipeline *pipeline, const micro_batch *batch, run_emit *emit, mr_error *err)
+static mr_status write_down(mr_pipeline *pipeline, const micro_batch *batch, run_emit *emit,
+                            mr_error *err)
 {
     const plan_emit *plan = emit->plan;
     const source_rows *rows = &batch->sources[plan->source];
@@ -317,7 +333,8 @@ static mr_status write_down(mr_pipeline *pipeline, const micro_batch *batch, run
     for (uint32_t row = 0; row < rows->count; row++) {
         uint32_t merged = rows->merged != NULL ? rows->merged[row] : row;
         uint64_t position = batch->position + merged;
-        bool taken, skip = plan->where != NULL && (next == wanted || pipeline->selection[next] != row);
+        bool taken,
+            skip = plan->where != NULL && (next == wanted || pipeline->selection[next] != row);
         next += plan->where != NULL && !skip;
         (void)emit_watermark_take(&emit->watermark, times[row]);
         MR_TRY(emit_due(emit, position, merged, err));
@@ -327,9 +344,10 @@ static mr_status write_down(mr_pipeline *pipeline, const micro_batch *batch, run
         if (!taken)
             MR_TRY(reject_late(pipeline, batch, emit, row, merged, times[row], err));
     }
-    bool failed = emit->work.steps.failed || emit->work.positions.failed || emit->work.rows.failed ||
-                  emit->work.starts.failed || emit->work.as_of.failed || emit->work.ends.failed ||
-                  emit->work.question_starts.failed || emit->work.question_rows.failed || emit->work.merged.failed ||
+    bool failed = emit->work.steps.failed || emit->work.positions.failed ||
+                  emit->work.rows.failed || emit->work.starts.failed || emit->work.as_of.failed ||
+                  emit->work.ends.failed || emit->work.question_starts.failed ||
+                  emit->work.question_rows.failed || emit->work.merged.failed ||
                   emit->work.key.failed;
     return failed ? MR_OUT_OF_MEMORY(err) : MR_OK;
 }
@@ -339,7 +357,8 @@ static mr_status write_down(mr_pipeline *pipeline, const micro_batch *batch, run
 static mr_status times_column(const mr_bytes *array, mr_column *out, mr_error *err)
 {
     void *values;
-    MR_TRY(mr_column_alloc((mr_type){MR_TIMESTAMP, 0}, array->size / sizeof(int64_t), out, &values, err));
+    MR_TRY(mr_column_alloc((mr_type){MR_TIMESTAMP, 0}, array->size / sizeof(int64_t), out, &values,
+                           err));
     if (array->size > 0)
         memcpy(values, array->data, array->size);
     return MR_OK;
@@ -367,8 +386,8 @@ static void release_sides(emit_sides *sides)
 }
 
 static mr_status gather_values(mr_pipeline *pipeline, const plan_input *inputs, size_t count,
-                               const source_rows *rows, const uint32_t *chosen, size_t chosen_count, mr_column *out,
-                               mr_error *err)
+                               const source_rows *rows, const uint32_t *chosen, size_t chosen_count,
+                               mr_column *out, mr_error *err)
 {
     mr_column whole[MR_VIEW_INPUTS_MAX] = {0};
     mr_status status = run_eval_inputs(pipeline, inputs, count, rows, whole, err);
@@ -379,8 +398,8 @@ static mr_status gather_values(mr_pipeline *pipeline, const plan_input *inputs, 
     return status;
 }
 
-static mr_status gather_updates(mr_pipeline *pipeline, const run_emit *emit, const source_rows *rows,
-                                emit_sides *sides, mr_error *err)
+static mr_status gather_updates(mr_pipeline *pipeline, const run_emit *emit,
+                                const source_rows *rows, emit_sides *sides, mr_error *err)
 {
     const plan_emit *plan = emit->plan;
     const uint32_t *chosen = (const uint32_t *)(const void *)emit->work.rows.data;
@@ -389,14 +408,15 @@ static mr_status gather_updates(mr_pipeline *pipeline, const run_emit *emit, con
     if (rows->count == 0)
         return MR_OK;
     for (uint32_t i = 0; i < plan->key_count; i++)
-        MR_TRY(mr_column_gather(&rows->columns[plan->view.key_columns[i]], chosen, count, &sides->keys[i], err));
+        MR_TRY(mr_column_gather(&rows->columns[plan->view.key_columns[i]], chosen, count,
+                                &sides->keys[i], err));
     if (!plan->session)
         MR_TRY(times_column(&emit->work.starts, &sides->keys[plan->key_count], err));
     MR_TRY(mr_column_gather(&rows->columns[time], chosen, count, &sides->times, err));
-    MR_TRY(gather_values(pipeline, plan->view.inputs, plan->view.input_count, rows, chosen, count, sides->inputs,
-                         err));
-    return gather_values(pipeline, plan->view.wheres, plan->view.where_count, rows, chosen, count, sides->wheres,
-                         err);
+    MR_TRY(gather_values(pipeline, plan->view.inputs, plan->view.input_count, rows, chosen, count,
+                         sides->inputs, err));
+    return gather_values(pipeline, plan->view.wheres, plan->view.where_count, rows, chosen, count,
+                         sides->wheres, err);
 }
 
 static mr_status gather_questions(run_emit *emit, emit_sides *sides, mr_error *err)
@@ -415,14 +435,16 @@ static mr_status gather_questions(run_emit *emit, emit_sides *sides, mr_error *e
 }
 
 /* Key columns, window_start, window_end, then what the view answered. */
-static mr_status fill_rows(run_emit *emit, const emit_sides *sides, mr_column *answers, mr_error *err)
+static mr_status fill_rows(run_emit *emit, const emit_sides *sides, mr_column *answers,
+                           mr_error *err)
 {
     const plan_emit *plan = emit->plan;
     source_rows *out = &emit->out;
     const uint32_t *rows = (const uint32_t *)(const void *)emit->work.question_rows.data;
     size_t count = emit->work.question_rows.size / sizeof *rows;
     for (uint32_t i = 0; i < plan->key_count; i++)
-        MR_TRY(mr_column_gather(&sides->lookups[i], rows, count, &out->columns[out->column_count++], err));
+        MR_TRY(mr_column_gather(&sides->lookups[i], rows, count, &out->columns[out->column_count++],
+                                err));
     MR_TRY(times_column(&emit->work.question_starts, &out->columns[out->column_count++], err));
     MR_TRY(times_column(&emit->work.ends, &out->columns[out->column_count++], err));
     for (uint32_t i = 0; i < plan->value_count; i++) {
@@ -434,8 +456,8 @@ static mr_status fill_rows(run_emit *emit, const emit_sides *sides, mr_column *a
     return MR_OK;
 }
 
-static mr_status ask_view(mr_pipeline *pipeline, const micro_batch *batch, run_emit *emit, emit_sides *sides,
-                          mr_error *err)
+static mr_status ask_view(mr_pipeline *pipeline, const micro_batch *batch, run_emit *emit,
+                          emit_sides *sides, mr_error *err)
 {
     const plan_emit *plan = emit->plan;
     emit_work *work = &emit->work;
@@ -444,7 +466,8 @@ static mr_status ask_view(mr_pipeline *pipeline, const micro_batch *batch, run_e
         .positions = (const uint64_t *)(const void *)work->positions.data,
         .steps = (const mr_view_step *)(const void *)work->steps.data,
         .step_count = work->steps.size / sizeof(mr_view_step),
-        .updates = {work->rows.size / sizeof(uint32_t), sides->keys, &sides->times, sides->inputs, sides->wheres},
+        .updates = {work->rows.size / sizeof(uint32_t), sides->keys, &sides->times, sides->inputs,
+                    sides->wheres},
         .queries = {work->as_of.size / sizeof(int64_t), sides->lookups, &sides->as_of, NULL, NULL},
         .output_rows = questions,
     };

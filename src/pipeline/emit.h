@@ -59,17 +59,18 @@ typedef struct emit_timers {
 } emit_timers;
 
 /* Adds the table to the state; before recovery. */
-mr_status emit_timers_open(emit_timers *timers, const plan_emit *plan, mr_state *state, mr_error *err);
+mr_status emit_timers_open(emit_timers *timers, const plan_emit *plan, mr_state *state,
+                           mr_error *err);
 void emit_timers_close(emit_timers *timers);
 /* Makes the heap from the table. */
 mr_status emit_timers_restore(emit_timers *timers, mr_error *err);
 /* Notes that a record at `position` with that key and time lies in the window starting at start_us (sessions: in
  * whatever session). */
-mr_status emit_timers_add(emit_timers *timers, uint64_t position, const mr_bytes *key, int64_t start_us,
-                          int64_t time_us, mr_error *err);
+mr_status emit_timers_add(emit_timers *timers, uint64_t position, const mr_bytes *key,
+                          int64_t start_us, int64_t time_us, mr_error *err);
 /* The next window that is due at that watermark, taken off, if there is one. The key's bytes are the caller's to
  * free. */
-mr_status emit_timers_pop(emit_timers *timers, int64_t watermark_us, emit_timer *out, bool *out_found,
-                          mr_error *err);
+mr_status emit_timers_pop(emit_timers *timers, int64_t watermark_us, emit_timer *out,
+                          bool *out_found, mr_error *err);
 
 #endif

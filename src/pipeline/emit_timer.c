@@ -28,7 +28,8 @@ int64_t emit_add(int64_t a, int64_t b)
 
 int64_t emit_watermark_take(emit_watermark *watermark, int64_t time_us)
 {
-    bool jump = watermark->time_us == INT64_MIN || time_us > emit_add(watermark->time_us, EMIT_JUMP_US);
+    bool jump =
+        watermark->time_us == INT64_MIN || time_us > emit_add(watermark->time_us, EMIT_JUMP_US);
     if (!jump) {
         watermark->candidate_us = INT64_MIN;
         watermark->time_us = MR_MAX(watermark->time_us, time_us);
@@ -88,13 +89,15 @@ static mr_status make_room(mr_slot *slot, session_list *list, mr_error *err)
     return MR_OK;
 }
 
-static mr_status decode_sessions(void *context, mr_slot *slot, void *value, mr_reader *from, mr_error *err)
+static mr_status decode_sessions(void *context, mr_slot *slot, void *value, mr_reader *from,
+                                 mr_error *err)
 {
     session_list *list = value;
     (void)context;
     uint64_t count = mr_reader_varint(from);
     if (from->failed || count > mr_reader_left(from) / 16)
-        return MR_FAIL(err, MR_CORRUPT, "a list of %llu sessions is cut short", (unsigned long long)count);
+        return MR_FAIL(err, MR_CORRUPT, "a list of %llu sessions is cut short",
+                       (unsigned long long)count);
     for (uint64_t i = 0; i < count; i++) {
         MR_TRY(make_room(slot, list, err));
         session *item = &list->items[list->count++];
@@ -121,12 +124,14 @@ static void encode_mark(void *context, mr_slot *slot, const void *value, mr_byte
     mr_bytes_append_byte(out, 1);
 }
 
-static mr_status decode_mark(void *context, mr_slot *slot, void *value, mr_reader *from, mr_error *err)
+static mr_status decode_mark(void *context, mr_slot *slot, void *value, mr_reader *from,
+                             mr_error *err)
 {
     (void)context;
     (void)slot;
     *(uint8_t *)value = mr_reader_u8(from);
-    return *(uint8_t *)value == 1 ? MR_OK : MR_FAIL(err, MR_CORRUPT, "a pending window has no mark");
+    return *(uint8_t *)value == 1 ? MR_OK
+                                  : MR_FAIL(err, MR_CORRUPT, "a pending window has no mark");
 }
 
 static void drop_mark(void *context, mr_slot *slot, void *value)
@@ -136,10 +141,16 @@ static void drop_mark(void *context, mr_slot *slot, void *value)
     (void)value;
 }
 
-static const mr_table_kind session_kind = {
-    .name = "sessions", .version = 1, .encode = encode_sessions, .decode = decode_sessions, .drop = drop_sessions};
-static const mr_table_kind window_kind = {
-    .name = "windows", .version = 1, .encode = encode_mark, .decode = decode_mark, .drop = drop_mark};
+static const mr_table_kind session_kind = {.name = "sessions",
+                                           .version = 1,
+                                           .encode = encode_sessions,
+                                           .decode = decode_sessions,
+                                           .drop = drop_sessions};
+static const mr_table_kind window_kind = {.name = "windows",
+                                          .version = 1,
+                                          .encode = encode_mark,
+                                          .decode = decode_mark,
+                                          .drop = drop_mark};
 
 /* ---- the heap ---- */
 
@@ -160,8 +171,8 @@ static void swap(emit_timer *a, emit_timer *b)
     *b = kept;
 }
 
-static mr_status push(emit_timers *timers, int64_t due_us, int64_t start_us, int64_t last_us, const void *key,
-                      size_t key_bytes, mr_error *err)
+static mr_status push(emit_timers *timers, int64_t due_us, int64_t start_us, int64_t last_us,
+                      const void *key, size_t key_bytes, mr_error *err)
 {
     if (timers->count == timers->room) {
         size_t room = MR_MAX(64, timers->room * 2);
@@ -201,7 +212,8 @@ static emit_timer take_first(emit_timers *timers)
 
 /* ---- birth, death, recovery ---- */
 
-mr_status emit_timers_open(emit_timers *timers, const plan_emit *plan, mr_state *state, mr_error *err)
+mr_status emit_timers_open(emit_timers *timers, const plan_emit *plan, mr_state *state,
+                           mr_error *err)
 {
     char name[MR_NAME_BYTES_MAX + 32];
     mr_bytes text = {0};
@@ -218,7 +230,8 @@ mr_status emit_timers_open(emit_timers *timers, const plan_emit *plan, mr_state 
                                 .context = timers,
                                 .value_bytes = plan->session ? sizeof(session_list) : 8,
                                 .byte_keys = true};
-    mr_status status = text.failed ? MR_OUT_OF_MEMORY(err) : mr_state_add_table(state, &options, &timers->table, err);
+    mr_status status = text.failed ? MR_OUT_OF_MEMORY(err)
+                                   : mr_state_add_table(state, &options, &timers->table, err);
     mr_bytes_deinit(&text);
     return status;
 }
@@ -255,14 +268,14 @@ static bool restore_one(void *context, const void *key, size_t key_bytes, void *
     if (!plan->session) {
         int64_t start;
         memcpy(&start, (const uint8_t *)key + key_bytes - sizeof start, sizeof start);
-        to->status = push(to->timers, window_due(plan, start), start, emit_add(start, plan->width_us), key,
-                          key_bytes - sizeof start, to->err);
+        to->status = push(to->timers, window_due(plan, start), start,
+                          emit_add(start, plan->width_us), key, key_bytes - sizeof start, to->err);
         return to->status == MR_OK;
     }
     const session_list *list = value;
     for (uint32_t i = 0; i < list->count && to->status == MR_OK; i++)
-        to->status = push(to->timers, session_due(plan, list->items[i].last_us), list->items[i].first_us,
-                          list->items[i].last_us, key, key_bytes, to->err);
+        to->status = push(to->timers, session_due(plan, list->items[i].last_us),
+                          list->items[i].first_us, list->items[i].last_us, key, key_bytes, to->err);
     return to->status == MR_OK;
 }
 
@@ -277,8 +290,8 @@ mr_status emit_timers_restore(emit_timers *timers, mr_error *err)
 
 /* Puts a time into the sessions of a key: into one, between two that it joins, or as one of its own. Returns the
  * index of the session it is in. */
-static mr_status join_session(mr_slot *slot, session_list *list, int64_t time_us, int64_t gap_us, uint32_t *out_at,
-                              mr_error *err)
+static mr_status join_session(mr_slot *slot, session_list *list, int64_t time_us, int64_t gap_us,
+                              uint32_t *out_at, mr_error *err)
 {
     uint32_t at = 0;
     while (at < list->count && emit_add(list->items[at].last_us, gap_us) < time_us)
@@ -306,8 +319,8 @@ static mr_slot *slot_of(emit_timers *timers, uint64_t hash)
     return &mr_table_slots(timers->table)[mr_key_slot(hash)];
 }
 
-static mr_status add_session(emit_timers *timers, uint64_t position, const mr_bytes *key, int64_t time_us,
-                             mr_error *err)
+static mr_status add_session(emit_timers *timers, uint64_t position, const mr_bytes *key,
+                             int64_t time_us, mr_error *err)
 {
     uint64_t hash = mr_hash64(key->data, key->size);
     mr_slot *slot = slot_of(timers, hash);
@@ -319,12 +332,13 @@ static mr_status add_session(emit_timers *timers, uint64_t position, const mr_by
         return MR_NO_MEMORY;
     MR_TRY(join_session(slot, list, time_us, timers->plan->gap_us, &at, err));
     const session *own = &list->items[at];
-    return push(timers, session_due(timers->plan, own->last_us), own->first_us, own->last_us, key->data, key->size,
-                err);
+    return push(timers, session_due(timers->plan, own->last_us), own->first_us, own->last_us,
+                key->data, key->size, err);
 }
 
 /* The table's key of a tumbling or hopping window. */
-static const mr_bytes *window_key(emit_timers *timers, const void *key, size_t key_bytes, int64_t start_us)
+static const mr_bytes *window_key(emit_timers *timers, const void *key, size_t key_bytes,
+                                  int64_t start_us)
 {
     mr_bytes_clear(&timers->scratch);
     mr_bytes_append(&timers->scratch, key, key_bytes);
@@ -332,8 +346,8 @@ static const mr_bytes *window_key(emit_timers *timers, const void *key, size_t k
     return &timers->scratch;
 }
 
-mr_status emit_timers_add(emit_timers *timers, uint64_t position, const mr_bytes *key, int64_t start_us,
-                          int64_t time_us, mr_error *err)
+mr_status emit_timers_add(emit_timers *timers, uint64_t position, const mr_bytes *key,
+                          int64_t start_us, int64_t time_us, mr_error *err)
 {
     if (timers->plan->session)
         return add_session(timers, position, key, time_us, err);
@@ -351,14 +365,15 @@ mr_status emit_timers_add(emit_timers *timers, uint64_t position, const mr_bytes
     if (*mark != 0)
         return MR_OK; /* pending already */
     *mark = 1;
-    return push(timers, window_due(timers->plan, start_us), start_us, emit_add(start_us, timers->plan->width_us),
-                key->data, key->size, err);
+    return push(timers, window_due(timers->plan, start_us), start_us,
+                emit_add(start_us, timers->plan->width_us), key->data, key->size, err);
 }
 
 /* ---- popping ---- */
 
 /* Takes the session off the table; false when the table has no such session (any more). */
-static mr_status take_session(emit_timers *timers, const emit_timer *timer, bool *out_found, mr_error *err)
+static mr_status take_session(emit_timers *timers, const emit_timer *timer, bool *out_found,
+                              mr_error *err)
 {
     uint64_t hash = mr_hash64(timer->key, timer->key_bytes);
     mr_slot *slot = slot_of(timers, hash);
@@ -371,7 +386,8 @@ static mr_status take_session(emit_timers *timers, const emit_timer *timer, bool
         return own.status;
     }
     uint32_t at = 0;
-    while (at < list->count && (list->items[at].first_us != timer->start_us || list->items[at].last_us != timer->last_us))
+    while (at < list->count && (list->items[at].first_us != timer->start_us ||
+                                list->items[at].last_us != timer->last_us))
         at++;
     if (at == list->count)
         return MR_OK;
@@ -384,7 +400,8 @@ static mr_status take_session(emit_timers *timers, const emit_timer *timer, bool
     return MR_OK;
 }
 
-static mr_status take_window(emit_timers *timers, const emit_timer *timer, bool *out_found, mr_error *err)
+static mr_status take_window(emit_timers *timers, const emit_timer *timer, bool *out_found,
+                             mr_error *err)
 {
     const mr_bytes *whole = window_key(timers, timer->key, timer->key_bytes, timer->start_us);
     if (whole->failed)
@@ -401,11 +418,12 @@ static mr_status take_window(emit_timers *timers, const emit_timer *timer, bool 
     return mark != NULL ? MR_OK : own.status;
 }
 
-mr_status emit_timers_pop(emit_timers *timers, int64_t watermark_us, emit_timer *out, bool *out_found,
-                          mr_error *err)
+mr_status emit_timers_pop(emit_timers *timers, int64_t watermark_us, emit_timer *out,
+                          bool *out_found, mr_error *err)
 {
     *out_found = false;
-    while (timers->count > 0 && watermark_us != INT64_MIN && timers->heap[0].due_us <= watermark_us) {
+    while (timers->count > 0 && watermark_us != INT64_MIN &&
+           timers->heap[0].due_us <= watermark_us) {
         *out = take_first(timers);
         mr_status status = timers->plan->session ? take_session(timers, out, out_found, err)
                                                  : take_window(timers, out, out_found, err);

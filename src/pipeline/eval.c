@@ -114,8 +114,8 @@ static bool splits(const eval_item *item)
     return !mr_type_is_text(id) && id != MR_VECTOR && !mr_expr_is_column(item->expr, &index);
 }
 
-mr_status eval_columns(mr_pipeline *pipeline, const eval_item *items, size_t item_count, const mr_column *columns,
-                       uint32_t rows, mr_error *err)
+mr_status eval_columns(mr_pipeline *pipeline, const eval_item *items, size_t item_count,
+                       const mr_column *columns, uint32_t rows, mr_error *err)
 {
     bool parallel = pipeline->workers > 1 && rows >= PARALLEL_ROWS_MIN;
     for (size_t i = 0; i < item_count;) {
@@ -126,7 +126,10 @@ mr_status eval_columns(mr_pipeline *pipeline, const eval_item *items, size_t ite
         size_t end = i + 1;
         while (end < item_count && splits(&items[end]))
             end++;
-        eval_group group = {.pipeline = pipeline, .items = items + i, .count = end - i, .columns = columns,
+        eval_group group = {.pipeline = pipeline,
+                            .items = items + i,
+                            .count = end - i,
+                            .columns = columns,
                             .rows = rows};
         MR_TRY(run_group(&group, err));
         i = end;
@@ -134,9 +137,9 @@ mr_status eval_columns(mr_pipeline *pipeline, const eval_item *items, size_t ite
     return MR_OK;
 }
 
-mr_status eval_filter(mr_pipeline *pipeline, const mr_expr *expr, const mr_column *columns, uint32_t rows,
-                      size_t *out_count, mr_error *err)
+mr_status eval_filter(mr_pipeline *pipeline, const mr_expr *expr, const mr_column *columns,
+                      uint32_t rows, size_t *out_count, mr_error *err)
 {
-    return mr_expr_eval_filter(expr, &pipeline->scratches[0], columns, 0, rows, pipeline->selection, out_count,
-                               err);
+    return mr_expr_eval_filter(expr, &pipeline->scratches[0], columns, 0, rows, pipeline->selection,
+                               out_count, err);
 }

@@ -31,10 +31,10 @@ struct mr_journal {
     mr_schema *schema;
     mr_builder builder;
     mr_bytes starts_bytes, runs_bytes, names_bytes;
-    _Atomic uint64_t end;    /* offset of the next entry */
+    _Atomic uint64_t end; /* offset of the next entry */
     uint64_t end_at_open;
-    uint64_t position_end;   /* at open */
-    mr_log_block block;      /* being read */
+    uint64_t position_end; /* at open */
+    mr_log_block block;    /* being read */
     uint32_t block_row;
     take_run *runs;
     size_t run_room;
@@ -54,7 +54,8 @@ static mr_status open_topic(mr_log *log, const char *pipeline, bool writable, mr
     mr_status status = mr_topic_open(log, name, &journal->topic, err);
     if (status == MR_NOT_FOUND && writable) {
         mr_error_clear(err);
-        mr_topic_options options = {.segment_bytes = JOURNAL_SEGMENT_BYTES, .retention_bytes = JOURNAL_BYTES_MAX};
+        mr_topic_options options = {.segment_bytes = JOURNAL_SEGMENT_BYTES,
+                                    .retention_bytes = JOURNAL_BYTES_MAX};
         MR_TRY(mr_topic_create(log, name, &options, journal->schema, err));
         status = mr_topic_open(log, name, &journal->topic, err);
     }
@@ -62,8 +63,8 @@ static mr_status open_topic(mr_log *log, const char *pipeline, bool writable, mr
     if (writable)
         MR_TRY(mr_topic_open_writer(journal->topic, 0, NULL, NULL, err));
     mr_log_reader_options options = {.schema = journal->schema};
-    return mr_log_reader_open(journal->topic, 0, (mr_log_start){.kind = MR_LOG_START_FIRST}, &options,
-                              &journal->reader, err);
+    return mr_log_reader_open(journal->topic, 0, (mr_log_start){.kind = MR_LOG_START_FIRST},
+                              &options, &journal->reader, err);
 }
 
 static int64_t number_at(const mr_journal *journal, int column)
@@ -81,11 +82,13 @@ static mr_status find_end(mr_journal *journal, mr_error *err)
     MR_TRY(mr_log_reader_seek(journal->reader, last, err));
     MR_TRY(mr_log_reader_next(journal->reader, &journal->block, err));
     journal->block_row = journal->block.batch->row_count - 1;
-    journal->position_end = (uint64_t)(number_at(journal, COLUMN_POSITION) + number_at(journal, COLUMN_ROWS));
+    journal->position_end =
+        (uint64_t)(number_at(journal, COLUMN_POSITION) + number_at(journal, COLUMN_ROWS));
     return MR_OK;
 }
 
-mr_status mr_journal_open(mr_log *log, const char *pipeline, bool writable, mr_journal **out, mr_error *err)
+mr_status mr_journal_open(mr_log *log, const char *pipeline, bool writable, mr_journal **out,
+                          mr_error *err)
 {
     *out = NULL;
     mr_journal *journal = MR_NEW(mr_journal);
@@ -146,8 +149,9 @@ static void encode_entry(mr_journal *journal, const micro_batch *batch, mr_strea
     }
 }
 
-mr_status mr_journal_append(mr_journal *journal, const micro_batch *batch, mr_stream *const *streams,
-                            size_t stream_count, const uint64_t *starts, uint64_t plan_hash, mr_error *err)
+mr_status mr_journal_append(mr_journal *journal, const micro_batch *batch,
+                            mr_stream *const *streams, size_t stream_count, const uint64_t *starts,
+                            uint64_t plan_hash, mr_error *err)
 {
     encode_entry(journal, batch, streams, stream_count, starts);
     mr_builder_column *columns = journal->builder.columns;
@@ -155,7 +159,8 @@ mr_status mr_journal_append(mr_journal *journal, const micro_batch *batch, mr_st
     mr_builder_int64(&columns[COLUMN_ROWS], batch->rows);
     mr_builder_int64(&columns[COLUMN_PLAN], (int64_t)plan_hash);
     mr_builder_text(&columns[COLUMN_STREAMS], journal->names_bytes.data, journal->names_bytes.size);
-    mr_builder_text(&columns[COLUMN_STARTS], journal->starts_bytes.data, journal->starts_bytes.size);
+    mr_builder_text(&columns[COLUMN_STARTS], journal->starts_bytes.data,
+                    journal->starts_bytes.size);
     mr_builder_text(&columns[COLUMN_RUNS], journal->runs_bytes.data, journal->runs_bytes.size);
     if (journal->starts_bytes.failed || journal->runs_bytes.failed || journal->names_bytes.failed)
         return MR_OUT_OF_MEMORY(err);
@@ -204,14 +209,16 @@ mr_status mr_journal_rewind(mr_journal *journal, uint64_t offset, mr_error *err)
 {
     mr_log_block_release(&journal->block);
     forget_names(journal);
-    mr_log_start start = {.kind = offset > 0 ? MR_LOG_START_OFFSET : MR_LOG_START_FIRST, .offset = offset};
+    mr_log_start start = {.kind = offset > 0 ? MR_LOG_START_OFFSET : MR_LOG_START_FIRST,
+                          .offset = offset};
     return mr_log_reader_seek(journal->reader, start, err);
 }
 
 static mr_status read_names(mr_journal *journal, mr_error *err)
 {
     forget_names(journal);
-    mr_text text = mr_column_text(&journal->block.batch->columns[COLUMN_STREAMS], journal->block_row);
+    mr_text text =
+        mr_column_text(&journal->block.batch->columns[COLUMN_STREAMS], journal->block_row);
     const char *at = (const char *)text.bytes, *end = at + text.size;
     while (at < end && journal->name_count < STREAMS_MAX) {
         const char *line = memchr(at, '\n', (size_t)(end - at));
@@ -256,7 +263,8 @@ static mr_status decode_runs(mr_journal *journal, journal_entry *entry, mr_error
         uint64_t stream = mr_reader_varint(&reader), rows = mr_reader_varint(&reader);
         if (stream >= journal->name_count || rows == 0 || rows > UINT32_MAX)
             return damaged(entry, "a run names no stream or no rows", err);
-        MR_TRY(add_run(journal, entry->run_count++, (take_run){(uint32_t)stream, (uint32_t)rows}, err));
+        MR_TRY(add_run(journal, entry->run_count++, (take_run){(uint32_t)stream, (uint32_t)rows},
+                       err));
         total += rows;
     }
     if (reader.failed || total != entry->rows)
@@ -267,7 +275,8 @@ static mr_status decode_runs(mr_journal *journal, journal_entry *entry, mr_error
 
 static mr_status decode_starts(mr_journal *journal, const journal_entry *entry, mr_error *err)
 {
-    mr_text text = mr_column_text(&journal->block.batch->columns[COLUMN_STARTS], journal->block_row);
+    mr_text text =
+        mr_column_text(&journal->block.batch->columns[COLUMN_STARTS], journal->block_row);
     mr_reader reader = mr_reader_of(text.bytes, text.size);
     for (size_t i = 0; i < journal->name_count; i++)
         journal->starts[i] = mr_reader_varint(&reader);

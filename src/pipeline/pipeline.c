@@ -23,11 +23,13 @@ static mr_status take_lock(mr_pipeline *pipeline, mr_error *err)
     mr_fs *fs = pipeline->options.fs;
     MR_TRY(mr_fs_make_folder(fs, pipeline->folder, err));
     if ((size_t)snprintf(path, sizeof path, "%s/lock", pipeline->folder) >= sizeof path)
-        return MR_FAIL(err, MR_INVALID, "the path of pipeline %s is too long", pipeline->plan->name);
+        return MR_FAIL(err, MR_INVALID, "the path of pipeline %s is too long",
+                       pipeline->plan->name);
     MR_TRY(mr_fs_open(fs, path, MR_OPEN_CREATE, &pipeline->lock, err));
     mr_status status = mr_file_lock(pipeline->lock, err);
     if (status == MR_BUSY)
-        return MR_FAIL(err, MR_BUSY, "pipeline %s is running already (lock %s)", pipeline->plan->name, path);
+        return MR_FAIL(err, MR_BUSY, "pipeline %s is running already (lock %s)",
+                       pipeline->plan->name, path);
     return status;
 }
 
@@ -46,8 +48,8 @@ static mr_status open_streams(mr_pipeline *pipeline, mr_error *err)
             MR_TRY(run_source_partitions(pipeline, &plan->sources[i], &partitions, err));
         for (uint32_t p = 0; p < partitions; p++) {
             if (pipeline->stream_count == STREAMS_MAX)
-                return MR_FAIL(err, MR_FULL, "pipeline %s reads more than %d partitions", plan->name,
-                               STREAMS_MAX);
+                return MR_FAIL(err, MR_FULL, "pipeline %s reads more than %d partitions",
+                               plan->name, STREAMS_MAX);
             MR_TRY(mr_stream_open(&plan->sources[i], i, p, &options,
                                   &pipeline->streams[pipeline->stream_count], err));
             pipeline->stream_count++;
@@ -57,7 +59,8 @@ static mr_status open_streams(mr_pipeline *pipeline, mr_error *err)
 }
 
 /* A source's topic that nobody has written to yet is created, so that a pipeline may be started first. */
-mr_status run_source_partitions(mr_pipeline *pipeline, const plan_source *source, uint32_t *out, mr_error *err)
+mr_status run_source_partitions(mr_pipeline *pipeline, const plan_source *source, uint32_t *out,
+                                mr_error *err)
 {
     mr_topic *topic = NULL;
     mr_status status = mr_topic_open(pipeline->options.log, source->topic, &topic, err);
@@ -66,7 +69,8 @@ mr_status run_source_partitions(mr_pipeline *pipeline, const plan_source *source
         mr_topic_options options = {0};
         (void)snprintf(options.event_time, sizeof options.event_time, "%s",
                        source->schema->fields[source->event_time].name);
-        MR_TRY(mr_topic_create(pipeline->options.log, source->topic, &options, source->schema, err));
+        MR_TRY(
+            mr_topic_create(pipeline->options.log, source->topic, &options, source->schema, err));
         status = mr_topic_open(pipeline->options.log, source->topic, &topic, err);
     }
     MR_TRY(status);
@@ -75,14 +79,15 @@ mr_status run_source_partitions(mr_pipeline *pipeline, const plan_source *source
     return MR_OK;
 }
 
-mr_status run_stream_reject(void *context, mr_stream *stream, const stream_reject *reject, mr_error *err)
+mr_status run_stream_reject(void *context, mr_stream *stream, const stream_reject *reject,
+                            mr_error *err)
 {
     mr_pipeline *pipeline = context;
     if (pipeline->at_rest)
         return MR_OK;
     char place[MR_PATH_MAX + 48];
-    (void)snprintf(place, sizeof place, "%s:%llu:%llu", reject->file, (unsigned long long)reject->line,
-                   (unsigned long long)reject->column);
+    (void)snprintf(place, sizeof place, "%s:%llu:%llu", reject->file,
+                   (unsigned long long)reject->line, (unsigned long long)reject->column);
     mr_dead_letter letter = {stream->source->name, place,         reject->field,
                              reject->reason,       reject->bytes, reject->size};
     run_dead_add(pipeline, &pipeline->dead_streams[stream->source_index], &letter, reject->number);
@@ -96,7 +101,8 @@ static mr_status open_state(mr_pipeline *pipeline, mr_error *err)
     (void)snprintf(folder, sizeof folder, "%s/checkpoints", pipeline->folder);
     (void)snprintf(spill, sizeof spill, "%s/spill", pipeline->folder);
     uint64_t budget = pipeline->options.memory_bytes;
-    mr_budget_init(&pipeline->budget, budget != 0 ? budget : mr_process_memory_total_bytes() / 2, NULL);
+    mr_budget_init(&pipeline->budget, budget != 0 ? budget : mr_process_memory_total_bytes() / 2,
+                   NULL);
     mr_state_options options = {.fs = pipeline->options.fs,
                                 .folder = folder,
                                 .spill_folder = pipeline->at_rest ? NULL : spill,
@@ -118,7 +124,8 @@ mr_status run_view_open(mr_pipeline *pipeline, const plan_view *plan, run_view *
     view->wheres = mr_alloc_zero(plan->where_count, sizeof(mr_column));
     view->keys = mr_alloc_zero(plan->spec.key_count, sizeof(mr_column));
     view->lookups = mr_alloc_zero(plan->spec.key_count, sizeof(mr_column));
-    bool ok = view->inputs != NULL && view->wheres != NULL && view->keys != NULL && view->lookups != NULL;
+    bool ok =
+        view->inputs != NULL && view->wheres != NULL && view->keys != NULL && view->lookups != NULL;
     return ok ? MR_OK : MR_OUT_OF_MEMORY(err);
 }
 
@@ -161,12 +168,16 @@ static mr_status open_sinks(mr_pipeline *pipeline, mr_error *err)
 
 static mr_status open_workers(mr_pipeline *pipeline, mr_error *err)
 {
-    int workers = pipeline->options.workers > 0 ? pipeline->options.workers : mr_thread_processors();
+    int workers =
+        pipeline->options.workers > 0 ? pipeline->options.workers : mr_thread_processors();
     pipeline->workers = MR_MIN(workers, WORKERS_MAX);
     pipeline->scratches = mr_alloc_zero((size_t)pipeline->workers, sizeof *pipeline->scratches);
-    pipeline->worker_errors = mr_alloc_zero((size_t)pipeline->workers, sizeof *pipeline->worker_errors);
-    pipeline->model_scratches = mr_alloc_zero((size_t)pipeline->workers, sizeof *pipeline->model_scratches);
-    if (pipeline->scratches == NULL || pipeline->worker_errors == NULL || pipeline->model_scratches == NULL)
+    pipeline->worker_errors =
+        mr_alloc_zero((size_t)pipeline->workers, sizeof *pipeline->worker_errors);
+    pipeline->model_scratches =
+        mr_alloc_zero((size_t)pipeline->workers, sizeof *pipeline->model_scratches);
+    if (pipeline->scratches == NULL || pipeline->worker_errors == NULL ||
+        pipeline->model_scratches == NULL)
         return MR_OUT_OF_MEMORY(err);
     /* In stepped mode every worker's share is done by the caller: the shares matter, the threads do not. */
     MR_TRY(mr_pool_create(pipeline->options.stepped ? 1 : pipeline->workers, &pipeline->pool, err));
@@ -186,12 +197,14 @@ static mr_status open_workers(mr_pipeline *pipeline, mr_error *err)
 static mr_status make_room(mr_pipeline *pipeline, mr_error *err)
 {
     const mr_plan *plan = pipeline->plan;
-    pipeline->rows_max = pipeline->options.batch_rows_max > 0 ? pipeline->options.batch_rows_max : BATCH_ROWS;
+    pipeline->rows_max =
+        pipeline->options.batch_rows_max > 0 ? pipeline->options.batch_rows_max : BATCH_ROWS;
     pipeline->selection = mr_alloc(pipeline->rows_max * sizeof *pipeline->selection);
     if (pipeline->selection == NULL)
         return MR_OUT_OF_MEMORY(err);
     for (size_t i = 0; i < plan->source_count; i++) {
-        size_t columns = i == plan->on ? plan->frame->field_count : plan->sources[i].frame->field_count;
+        size_t columns =
+            i == plan->on ? plan->frame->field_count : plan->sources[i].frame->field_count;
         pipeline->batch.sources[i].columns = mr_alloc_zero(columns, sizeof(mr_column));
         if (pipeline->batch.sources[i].columns == NULL)
             return MR_OUT_OF_MEMORY(err);
@@ -205,8 +218,8 @@ static mr_status open_all(mr_pipeline *pipeline, mr_error *err)
     MR_TRY(open_workers(pipeline, err));
     if (!pipeline->at_rest)
         MR_TRY(take_lock(pipeline, err));
-    MR_TRY(mr_journal_open(pipeline->options.log, pipeline->plan->name, !pipeline->at_rest, &pipeline->journal,
-                           err));
+    MR_TRY(mr_journal_open(pipeline->options.log, pipeline->plan->name, !pipeline->at_rest,
+                           &pipeline->journal, err));
     if (!pipeline->at_rest)
         MR_TRY(open_sinks(pipeline, err));
     MR_TRY(open_streams(pipeline, err));
@@ -231,8 +244,8 @@ static mr_status open_pipeline(mr_plan *plan, const mr_pipeline_options *options
     mr_mutex_init(&pipeline->stats_mutex);
     pipeline->stats.event_time = INT64_MIN;
     mr_status status = MR_OK;
-    if ((size_t)snprintf(pipeline->folder, sizeof pipeline->folder, "%s/pipelines/%s", options->home,
-                         plan->name) >= sizeof pipeline->folder)
+    if ((size_t)snprintf(pipeline->folder, sizeof pipeline->folder, "%s/pipelines/%s",
+                         options->home, plan->name) >= sizeof pipeline->folder)
         status = MR_FAIL(err, MR_INVALID, "the path of home %.100s is too long", options->home);
     if (status == MR_OK)
         status = open_all(pipeline, err);
@@ -243,18 +256,21 @@ static mr_status open_pipeline(mr_plan *plan, const mr_pipeline_options *options
     mr_clock *clock = options->clock;
     pipeline->next_checkpoint_ns =
         clock->mono_ns(clock) +
-        (options->checkpoint_interval_ms == 0 ? 60000 : options->checkpoint_interval_ms) * INT64_C(1000000);
+        (options->checkpoint_interval_ms == 0 ? 60000 : options->checkpoint_interval_ms) *
+            INT64_C(1000000);
     *out = pipeline;
     return MR_OK;
 }
 
-mr_status mr_pipeline_open(mr_plan *plan, const mr_pipeline_options *options, mr_pipeline **out, mr_error *err)
+mr_status mr_pipeline_open(mr_plan *plan, const mr_pipeline_options *options, mr_pipeline **out,
+                           mr_error *err)
 {
     return open_pipeline(plan, options, false, out, err);
 }
 
-mr_status mr_pipeline_features_at_rest(mr_plan *plan, const mr_pipeline_options *options, const char *view,
-                                       const char *key, mr_batch **out, mr_error *err)
+mr_status mr_pipeline_features_at_rest(mr_plan *plan, const mr_pipeline_options *options,
+                                       const char *view, const char *key, mr_batch **out,
+                                       mr_error *err)
 {
     *out = NULL;
     mr_pipeline_options quiet = *options;
@@ -399,7 +415,8 @@ static mr_status process(mr_pipeline *pipeline, micro_batch *batch, mr_error *er
     if (pipeline->at_rest)
         return MR_OK;
     MR_TRY(append_to_sinks(pipeline, batch, err));
-    commit_item item = {pipeline->position, batch->sources[pipeline->plan->on].count, batch->append_us};
+    commit_item item = {pipeline->position, batch->sources[pipeline->plan->on].count,
+                        batch->append_us};
     if (batch->replayed)
         item.append_us = 0; /* its latency was counted, or died with a crash */
     MR_TRY(run_commit(pipeline, &item, more_waits(pipeline), err));
@@ -488,7 +505,8 @@ mr_status mr_pipeline_run(mr_pipeline *pipeline, const mr_pipeline_watch *watch,
             watch->tick(watch->context, pipeline);
             next_watch = now + WATCH_NS;
         }
-        if (rows == 0 && watch != NULL && watch->idle != NULL && watch->idle(watch->context, pipeline))
+        if (rows == 0 && watch != NULL && watch->idle != NULL &&
+            watch->idle(watch->context, pipeline))
             break;
         if (rows == 0)
             MR_TRY(mr_pipeline_wait(pipeline, wait_ns(pipeline, tick_ns), err));

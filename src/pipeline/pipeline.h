@@ -42,7 +42,7 @@ const mr_schema *mr_plan_sink_schema(const mr_plan *plan, const char *sink);
 /* A feature view as declared; everything in it is lent by the plan. False: there is no view of that index. */
 typedef struct mr_plan_view {
     const char *name;
-    const mr_schema *source; /* of the records that feed it */
+    const mr_schema *source;     /* of the records that feed it */
     const uint32_t *key_columns; /* of them */
     size_t key_count;
     const mr_field *features;
@@ -98,30 +98,32 @@ void mr_pipeline_close(mr_pipeline *pipeline);
 /* One feature view's values of one key as of the last finished micro-batch: one row of columns, the last of them
  * state_bytes, the memory that the key takes. The key is
  * text as in CSV ("4711"), several key columns joined by ','. */
-mr_status mr_pipeline_features(mr_pipeline *pipeline, const char *view, const char *key, mr_batch **out,
-                               mr_error *err);
+mr_status mr_pipeline_features(mr_pipeline *pipeline, const char *view, const char *key,
+                               mr_batch **out, mr_error *err);
 /* The same from the newest checkpoint of a pipeline that is not running or runs elsewhere, brought up to
  * date by replaying the journal in memory; writes nothing. */
-mr_status mr_pipeline_features_at_rest(mr_plan *plan, const mr_pipeline_options *options, const char *view,
-                                       const char *key, mr_batch **out, mr_error *err);
+mr_status mr_pipeline_features_at_rest(mr_plan *plan, const mr_pipeline_options *options,
+                                       const char *view, const char *key, mr_batch **out,
+                                       mr_error *err);
 
-#define MR_LATENCY_BUCKETS 96 /* quarter octaves: 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, ... us */
+#define MR_LATENCY_BUCKETS                                                                         \
+    96 /* quarter octaves: 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, ... us */
 
 typedef struct mr_pipeline_stats {
-    uint64_t position;        /* records taken over all sources, ever */
-    uint64_t records;         /* taken by this process */
+    uint64_t position; /* records taken over all sources, ever */
+    uint64_t records;  /* taken by this process */
     uint64_t micro_batches;
-    uint64_t decisions;       /* rows appended to the main sink by this process */
+    uint64_t decisions; /* rows appended to the main sink by this process */
     uint64_t dead_letters;
-    uint64_t late;            /* for a feature view: beyond its lateness; still decided */
-    uint64_t late_windows;    /* for an emitting window: put to the dead letters */
-    uint64_t replayed;        /* records taken again at open */
-    uint64_t lag;             /* records visible in the sources and not taken yet */
+    uint64_t late;         /* for a feature view: beyond its lateness; still decided */
+    uint64_t late_windows; /* for an emitting window: put to the dead letters */
+    uint64_t replayed;     /* records taken again at open */
+    uint64_t lag;          /* records visible in the sources and not taken yet */
     uint64_t checkpoints;
     int64_t recovery_ns;
     uint64_t state_keys, state_keys_spilled, state_bytes;
     uint64_t latency[MR_LATENCY_BUCKETS]; /* append of the source's block to visible decision */
-    int64_t event_time;       /* newest event time taken; INT64_MIN: none */
+    int64_t event_time;                   /* newest event time taken; INT64_MIN: none */
 } mr_pipeline_stats;
 
 void mr_pipeline_stats_get(mr_pipeline *pipeline, mr_pipeline_stats *out);

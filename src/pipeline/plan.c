@@ -20,30 +20,33 @@ mr_expr_place plan_place(const plan_maker *maker, const mr_spec_text *text)
     return (mr_expr_place){.file = maker->plan->file, .line = text->line, .column = text->column};
 }
 
-mr_status plan_compile(plan_maker *maker, const mr_spec_text *text, const mr_schema *schema, bool want_bool,
-                       mr_expr **out)
+mr_status plan_compile(plan_maker *maker, const mr_spec_text *text, const mr_schema *schema,
+                       bool want_bool, mr_expr **out)
 {
     mr_expr_place place = plan_place(maker, text);
     MR_TRY(mr_expr_compile(text->text, strlen(text->text), schema, &place, out, maker->err));
     if (!want_bool || mr_expr_type(*out).id == MR_BOOL)
         return MR_OK;
     char type[32];
-    mr_status status = PLAN_FAIL(maker, text, MR_INVALID, "a condition is wanted here (bool), this is %s",
-                                 mr_type_format(mr_expr_type(*out), type));
+    mr_status status =
+        PLAN_FAIL(maker, text, MR_INVALID, "a condition is wanted here (bool), this is %s",
+                  mr_type_format(mr_expr_type(*out), type));
     mr_expr_destroy(*out);
     *out = NULL;
     return status;
 }
 
-mr_status plan_add_field(plan_maker *maker, const mr_spec_text *where, const char *name, mr_type type,
-                         bool nullable)
+mr_status plan_add_field(plan_maker *maker, const mr_spec_text *where, const char *name,
+                         mr_type type, bool nullable)
 {
     for (size_t i = 0; i < maker->field_count; i++)
         if (strcmp(maker->fields[i].name, name) == 0)
-            return PLAN_FAIL(maker, where, MR_INVALID, "column %s is there already; choose another name", name);
+            return PLAN_FAIL(maker, where, MR_INVALID,
+                             "column %s is there already; choose another name", name);
     if (maker->field_count == MR_FIELDS_MAX)
         return PLAN_FAIL(maker, where, MR_FULL, "more than %d columns", MR_FIELDS_MAX);
-    maker->fields[maker->field_count++] = (mr_field){.name = name, .type = type, .nullable = nullable};
+    maker->fields[maker->field_count++] =
+        (mr_field){.name = name, .type = type, .nullable = nullable};
     return MR_OK;
 }
 
@@ -67,7 +70,8 @@ mr_status plan_find_column(plan_maker *maker, const mr_spec_text *name, const mr
         names[i] = schema->fields[i].name;
     const char *near = mr_expr_closest(name->text, strlen(name->text), names, schema->field_count);
     return PLAN_FAIL(maker, name, MR_INVALID, "unknown column %s%s%s%s", name->text,
-                     near != NULL ? "; did you mean " : "", near != NULL ? near : "", near != NULL ? "?" : "");
+                     near != NULL ? "; did you mean " : "", near != NULL ? near : "",
+                     near != NULL ? "?" : "");
 }
 
 void plan_release_columns(plan_columns *columns)
@@ -90,7 +94,8 @@ static mr_status add_computed(plan_maker *maker, const mr_spec_pair *pair, plan_
         return status;
     plan_column *column = &to->items[to->count++];
     *column = (plan_column){pair->name.text, (uint32_t)maker->field_count, expr};
-    return plan_add_field(maker, &pair->name, pair->name.text, mr_expr_type(expr), mr_expr_nullable(expr));
+    return plan_add_field(maker, &pair->name, pair->name.text, mr_expr_type(expr),
+                          mr_expr_nullable(expr));
 }
 
 static mr_status make_columns(plan_maker *maker, size_t room, plan_columns *out)
@@ -146,7 +151,8 @@ static mr_status hash_model(plan_maker *maker, plan_score *score)
 {
     mr_file_info info;
     MR_TRY(mr_fs_info(maker->fs, score->path, &info, maker->err));
-    const char *path = info.is_folder ? mr_arena_printf(maker->arena, "%s/model.json", score->path) : score->path;
+    const char *path =
+        info.is_folder ? mr_arena_printf(maker->arena, "%s/model.json", score->path) : score->path;
     if (path == NULL)
         return MR_OUT_OF_MEMORY(maker->err);
     mr_bytes bytes = {0};
@@ -182,7 +188,8 @@ static const mr_spec_pair *input_pair(const mr_spec_score *from, const char *inp
     return NULL;
 }
 
-static mr_status check_inputs_known(plan_maker *maker, const mr_spec_score *from, const mr_model *model)
+static mr_status check_inputs_known(plan_maker *maker, const mr_spec_score *from,
+                                    const mr_model *model)
 {
     for (size_t i = 0; i < from->inputs.count; i++) {
         const mr_spec_text *name = &from->inputs.items[i].name;
@@ -238,14 +245,15 @@ static mr_status add_score_columns(plan_maker *maker, const mr_spec_score *from,
     const char *name = from->output.text != NULL ? from->output.text : "score";
     score->margin = from->kind.text != NULL && strcmp(from->kind.text, "margin") == 0;
     if (from->kind.text != NULL && !score->margin && strcmp(from->kind.text, "probability") != 0)
-        return PLAN_FAIL(maker, &from->kind, MR_INVALID, "kind: '%s' is neither probability nor margin",
-                         from->kind.text);
+        return PLAN_FAIL(maker, &from->kind, MR_INVALID,
+                         "kind: '%s' is neither probability nor margin", from->kind.text);
     score->first_output = (uint32_t)maker->field_count;
     score->output_count = score->margin ? signature->margin_count : signature->output_count;
     for (uint32_t i = 0; i < score->output_count; i++) {
         const char *column = score->output_count == 1 ? name
-                             : score->margin          ? mr_arena_printf(maker->arena, "%s_%u", name, i)
-                             : mr_arena_printf(maker->arena, "%s_%s", name, signature->output_names[i]);
+                             : score->margin ? mr_arena_printf(maker->arena, "%s_%u", name, i)
+                                             : mr_arena_printf(maker->arena, "%s_%s", name,
+                                                               signature->output_names[i]);
         if (column == NULL)
             return MR_OUT_OF_MEMORY(maker->err);
         MR_TRY(plan_add_field(maker, &from->model, column, (mr_type){MR_FLOAT32, 0}, false));
@@ -340,10 +348,16 @@ mr_status mr_plan_compile(mr_fs *fs, mr_log *log, const char *text, size_t bytes
     mr_plan *plan = NULL;
     plan_maker *maker = MR_NEW(plan_maker);
     mr_spec *spec = MR_NEW(mr_spec);
-    mr_status status = maker != NULL && spec != NULL ? new_plan(name, &plan, err) : MR_OUT_OF_MEMORY(err);
+    mr_status status =
+        maker != NULL && spec != NULL ? new_plan(name, &plan, err) : MR_OUT_OF_MEMORY(err);
     if (status == MR_OK) {
-        *maker = (plan_maker){.plan = plan, .spec = spec, .fs = fs, .log = log, .folder = folder,
-                              .arena = &plan->arena, .err = err};
+        *maker = (plan_maker){.plan = plan,
+                              .spec = spec,
+                              .fs = fs,
+                              .log = log,
+                              .folder = folder,
+                              .arena = &plan->arena,
+                              .err = err};
         mr_yaml *root = NULL;
         status = mr_yaml_parse(text, bytes, plan->file, &plan->arena, &root, err);
         if (status == MR_OK)
@@ -373,7 +387,8 @@ mr_status mr_plan_load(mr_fs *fs, mr_log *log, const char *path, mr_plan **out, 
         folder[slash - path] = '\0';
     }
     if (status == MR_OK)
-        status = mr_plan_compile(fs, log, (const char *)text.data, text.size, path, folder, out, err);
+        status =
+            mr_plan_compile(fs, log, (const char *)text.data, text.size, path, folder, out, err);
     mr_bytes_deinit(&text);
     return status;
 }

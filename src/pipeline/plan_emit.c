@@ -25,8 +25,8 @@ void plan_release_emits(mr_plan *plan)
 }
 
 /* The user's aggregates, and behind them what tells a session's ends. */
-static mr_status list_aggregates(plan_maker *maker, const mr_spec_emit *from, const char *event_time,
-                                 mr_spec_view *view)
+static mr_status list_aggregates(plan_maker *maker, const mr_spec_emit *from,
+                                 const char *event_time, mr_spec_view *view)
 {
     bool session = from->kind == MR_EMIT_SESSION;
     size_t count = from->aggregate_count + (session ? 2 : 0);
@@ -51,17 +51,22 @@ static mr_status list_aggregates(plan_maker *maker, const mr_spec_emit *from, co
     return MR_OK;
 }
 
-static mr_status make_view(plan_maker *maker, const mr_spec_emit *from, const mr_schema *frame, plan_emit *emit)
+static mr_status make_view(plan_maker *maker, const mr_spec_emit *from, const mr_schema *frame,
+                           plan_emit *emit)
 {
     static const mr_spec_text pattern = {"{aggregate}", 0, 0};
     mr_spec_window *window = MR_ARENA_NEW(maker->arena, mr_spec_window);
     const plan_source *source = &maker->plan->sources[emit->source];
     if (window == NULL)
         return MR_OUT_OF_MEMORY(maker->err);
-    *window = (mr_spec_window){.whole = !emit->session, .session = emit->session, .span_us = emit->gap_us,
-                               .suffix = ""};
-    mr_spec_view view = {.name = from->name, .key = from->key, .windows = window, .window_count = 1,
-                         .names = pattern, .lateness_us = -1};
+    *window = (mr_spec_window){
+        .whole = !emit->session, .session = emit->session, .span_us = emit->gap_us, .suffix = ""};
+    mr_spec_view view = {.name = from->name,
+                         .key = from->key,
+                         .windows = window,
+                         .window_count = 1,
+                         .names = pattern,
+                         .lateness_us = -1};
     if (emit->session)
         view.lateness_us = SESSION_KEEP_US;
     view.name.text = mr_arena_printf(maker->arena, "aggregate/%s", from->name.text);
@@ -69,14 +74,16 @@ static mr_status make_view(plan_maker *maker, const mr_spec_emit *from, const mr
         return MR_OUT_OF_MEMORY(maker->err);
     MR_TRY(list_aggregates(maker, from, source->schema->fields[source->event_time].name, &view));
     if (emit->session && from->key.count == 0)
-        return PLAN_FAIL(maker, &from->window, MR_INVALID, "a session window needs a key: whose session is it?");
+        return PLAN_FAIL(maker, &from->window, MR_INVALID,
+                         "a session window needs a key: whose session is it?");
     return plan_make_emit_view(maker, &view, emit->source, frame, !emit->session, &emit->view);
 }
 
-static mr_status make_frame(plan_maker *maker, const mr_spec_emit *from, const mr_schema *source_frame,
-                            plan_emit *emit)
+static mr_status make_frame(plan_maker *maker, const mr_spec_emit *from,
+                            const mr_schema *source_frame, plan_emit *emit)
 {
-    mr_field *fields = MR_ARENA_ARRAY(maker->arena, mr_field, emit->key_count + 2 + emit->value_count);
+    mr_field *fields =
+        MR_ARENA_ARRAY(maker->arena, mr_field, emit->key_count + 2 + emit->value_count);
     if (fields == NULL)
         return MR_OUT_OF_MEMORY(maker->err);
     size_t count = 0;
@@ -87,7 +94,8 @@ static mr_status make_frame(plan_maker *maker, const mr_spec_emit *from, const m
     fields[count++] = (mr_field){.name = "window_start", .type = {MR_TIMESTAMP, 0}};
     fields[count++] = (mr_field){.name = "window_end", .type = {MR_TIMESTAMP, 0}};
     memcpy(fields + count, emit->view.outputs, emit->value_count * sizeof *fields);
-    mr_status status = mr_schema_create(fields, count + emit->value_count, &emit->frame, maker->err);
+    mr_status status =
+        mr_schema_create(fields, count + emit->value_count, &emit->frame, maker->err);
     if (status == MR_INVALID)
         mr_error_place(maker->err, maker->plan->file, from->name.line, from->name.column);
     return status;
@@ -101,13 +109,15 @@ static mr_status make_sink(plan_maker *maker, const mr_spec_emit *from, plan_emi
     return plan_make_sink(maker, &from->sink, emit->frame, &emit->sink);
 }
 
-static mr_status make_emit(plan_maker *maker, const mr_spec_emit *from, const mr_schema *early, plan_emit *emit)
+static mr_status make_emit(plan_maker *maker, const mr_spec_emit *from, const mr_schema *early,
+                           plan_emit *emit)
 {
     emit->name = from->name.text;
     emit->source = maker->plan->on;
     if (from->from.text != NULL)
         MR_TRY(plan_find_source(maker, &from->from, &emit->source));
-    const mr_schema *frame = emit->source == maker->plan->on ? early : maker->plan->sources[emit->source].frame;
+    const mr_schema *frame =
+        emit->source == maker->plan->on ? early : maker->plan->sources[emit->source].frame;
     emit->session = from->kind == MR_EMIT_SESSION;
     emit->width_us = from->width_us;
     emit->hop_us = from->hop_us;

@@ -25,7 +25,8 @@ static void write_condition(mr_bytes *out, const char *what, const mr_expr *expr
     mr_bytes_append_byte(out, '\n');
 }
 
-static void write_columns(mr_bytes *out, const char *stage, const plan_columns *columns, const char *indent)
+static void write_columns(mr_bytes *out, const char *stage, const plan_columns *columns,
+                          const char *indent)
 {
     char type[32];
     for (size_t i = 0; i < columns->count; i++) {
@@ -75,7 +76,8 @@ static void write_view(mr_bytes *out, const mr_plan *plan, const plan_view *view
         mr_bytes_printf(out, "%s%s", i > 0 ? ", " : "", frame->fields[view->key_columns[i]].name);
         if (strcmp(frame->fields[view->key_columns[i]].name,
                    plan->frame->fields[view->lookup_columns[i]].name) != 0)
-            mr_bytes_printf(out, " (looked up by %s)", plan->frame->fields[view->lookup_columns[i]].name);
+            mr_bytes_printf(out, " (looked up by %s)",
+                            plan->frame->fields[view->lookup_columns[i]].name);
     }
     mr_bytes_append_byte(out, '\n');
     write_lines(out, view->text);
@@ -91,7 +93,8 @@ static void write_score(mr_bytes *out, const mr_plan *plan)
         return;
     const mr_model_signature *signature = &score->model->signature;
     mr_bytes_printf(out, "score %s %016llx %s, %u inputs\n", score->model->kind->name,
-                    (unsigned long long)score->content_hash, signature->objective, signature->input_count);
+                    (unsigned long long)score->content_hash, signature->objective,
+                    signature->input_count);
     const uint32_t *fields = mr_binding_fields(score->binding);
     for (uint32_t i = 0; i < signature->input_count; i++)
         mr_bytes_printf(out, "  %s <- %s\n", signature->input_names[i],

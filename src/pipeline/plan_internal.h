@@ -31,18 +31,18 @@ typedef struct plan_columns {
 
 typedef struct plan_source {
     const char *name;
-    const char *topic;      /* full name, or NULL */
+    const char *topic; /* full name, or NULL */
     const char *const *files;
     size_t file_count;
     mr_text_format format;
     const mr_rename *renames;
     size_t rename_count;
-    mr_schema *schema;      /* as read */
-    uint32_t event_time;    /* column */
-    mr_expr *check;         /* NULL: none */
+    mr_schema *schema;   /* as read */
+    uint32_t event_time; /* column */
+    mr_expr *check;      /* NULL: none */
     mr_expr *filter;
     plan_columns derive;
-    mr_schema *frame;       /* schema + derive */
+    mr_schema *frame; /* schema + derive */
     int64_t idle_us;
     mr_log_start start;
 } plan_source;
@@ -55,37 +55,37 @@ typedef struct plan_input {
 
 typedef struct plan_view {
     const char *name;
-    uint32_t source;        /* index of the source that feeds it */
-    bool self;              /* the source is the `on` source: every row updates and reads */
+    uint32_t source; /* index of the source that feeds it */
+    bool self;       /* the source is the `on` source: every row updates and reads */
     mr_view_spec spec;
-    uint32_t *key_columns;  /* in the source's frame */
+    uint32_t *key_columns;    /* in the source's frame */
     uint32_t *lookup_columns; /* in the `on` frame */
     plan_input *inputs;
     size_t input_count;
     plan_input *wheres;
     size_t where_count;
-    uint32_t first_output;  /* column of the frame */
+    uint32_t first_output; /* column of the frame */
     uint32_t output_count;
-    mr_field *outputs;      /* their names and types */
-    const char *text;       /* the view's own account of itself; part of the plan's hash */
+    mr_field *outputs; /* their names and types */
+    const char *text;  /* the view's own account of itself; part of the plan's hash */
 } plan_view;
 
 typedef struct plan_score {
     const char *path;
-    mr_model *model;        /* NULL: the plan scores nothing */
+    mr_model *model; /* NULL: the plan scores nothing */
     mr_binding *binding;
-    uint32_t *columns;      /* frame column of each field the binding knows */
+    uint32_t *columns; /* frame column of each field the binding knows */
     uint32_t column_count;
     uint32_t first_output;
     uint32_t output_count;
     bool margin;
-    uint64_t content_hash;  /* of the model's bytes */
+    uint64_t content_hash; /* of the model's bytes */
 } plan_score;
 
 typedef struct plan_sink {
-    const char *topic;      /* full name */
-    mr_expr *when;          /* NULL: every row */
-    uint32_t *columns;      /* of the frame */
+    const char *topic; /* full name */
+    mr_expr *when;     /* NULL: every row */
+    uint32_t *columns; /* of the frame */
     uint32_t column_count;
     mr_schema *schema;
     mr_log_sync sync;
@@ -103,23 +103,24 @@ typedef struct plan_emit {
     int64_t gap_us;
     int64_t lateness_us;
     mr_expr *where;
-    plan_view view;       /* keys: the columns of `key`, and the window's start unless it is a session */
-    uint32_t key_count;   /* columns of `key` */
-    mr_schema *frame;     /* key columns, window_start, window_end, aggregates */
-    uint32_t value_count; /* aggregates of the user; a session's view has two more, its first and last time */
+    plan_view view; /* keys: the columns of `key`, and the window's start unless it is a session */
+    uint32_t key_count; /* columns of `key` */
+    mr_schema *frame;   /* key columns, window_start, window_end, aggregates */
+    uint32_t
+        value_count; /* aggregates of the user; a session's view has two more, its first and last time */
     plan_sink sink;
 } plan_emit;
 
 struct mr_plan {
     _Atomic uint32_t owners;
-    mr_arena arena;         /* of everything below but the objects that are released one by one */
+    mr_arena arena; /* of everything below but the objects that are released one by one */
     const char *name;
     const char *file;
     uint64_t hash;
     plan_source sources[MR_SOURCES_MAX];
     size_t source_count;
     uint32_t on;
-    mr_expr *filter;        /* on the frame after early derives */
+    mr_expr *filter; /* on the frame after early derives */
     plan_columns early;
     plan_view views[MR_VIEWS_MAX];
     size_t view_count;
@@ -140,9 +141,9 @@ typedef struct plan_maker {
     mr_plan *plan;
     const mr_spec *spec;
     mr_fs *fs;
-    mr_log *log;            /* may be NULL */
+    mr_log *log; /* may be NULL */
     const char *folder;
-    mr_arena *arena;        /* the plan's */
+    mr_arena *arena; /* the plan's */
     mr_error *err;
     mr_field fields[MR_FIELDS_MAX]; /* of the frame as it grows */
     size_t field_count;
@@ -166,7 +167,8 @@ mr_status plan_make_sinks(plan_maker *maker);
 /* Refuses a topic that this plan reads or writes already. */
 mr_status plan_check_topic_free(plan_maker *maker, const mr_spec_text *where, const char *topic);
 /* One sink over the columns of a frame (the main frame, or what an emitting window makes). */
-mr_status plan_make_sink(plan_maker *maker, const mr_spec_sink *from, const mr_schema *frame, plan_sink *sink);
+mr_status plan_make_sink(plan_maker *maker, const mr_spec_sink *from, const mr_schema *frame,
+                         plan_sink *sink);
 mr_status plan_resolve_topic(plan_maker *maker, const mr_spec_text *text, const char **out);
 void plan_release_sink(plan_sink *sink);
 
@@ -179,11 +181,11 @@ void plan_release_sink(plan_sink *sink);
 
 mr_expr_place plan_place(const plan_maker *maker, const mr_spec_text *text);
 /* Compiles text against a schema; `want_bool`: a condition. */
-mr_status plan_compile(plan_maker *maker, const mr_spec_text *text, const mr_schema *schema, bool want_bool,
-                       mr_expr **out);
+mr_status plan_compile(plan_maker *maker, const mr_spec_text *text, const mr_schema *schema,
+                       bool want_bool, mr_expr **out);
 /* Appends a column to the growing frame; refuses a name that is there already. */
-mr_status plan_add_field(plan_maker *maker, const mr_spec_text *where, const char *name, mr_type type,
-                         bool nullable);
+mr_status plan_add_field(plan_maker *maker, const mr_spec_text *where, const char *name,
+                         mr_type type, bool nullable);
 /* The frame so far as a schema; the caller releases. */
 mr_status plan_frame_schema(plan_maker *maker, mr_schema **out);
 /* Index of a named column, or an error naming the nearest. */

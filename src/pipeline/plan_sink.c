@@ -37,7 +37,8 @@ static mr_status read_sync(plan_maker *maker, const mr_spec_text *text, plan_sin
         sink->sync_interval_ms = (uint32_t)(us / 1000);
     } else {
         return PLAN_FAIL(maker, text, MR_INVALID,
-                         "sync: '%s' is none of always, os and interval=10ms (1ms to 60s)", text->text);
+                         "sync: '%s' is none of always, os and interval=10ms (1ms to 60s)",
+                         text->text);
     }
     return MR_OK;
 }
@@ -57,13 +58,15 @@ static mr_status read_codec(plan_maker *maker, const mr_spec_text *text, plan_si
             return MR_OK;
         }
     }
-    return PLAN_FAIL(maker, text, MR_INVALID, "codec: '%s' is none of none, lz4 and zstd", text->text);
+    return PLAN_FAIL(maker, text, MR_INVALID, "codec: '%s' is none of none, lz4 and zstd",
+                     text->text);
 }
 
 static mr_status choose_columns(plan_maker *maker, const mr_spec_sink *from, const mr_schema *frame,
                                 plan_sink *sink)
 {
-    sink->column_count = from->columns.count > 0 ? (uint32_t)from->columns.count : frame->field_count;
+    sink->column_count =
+        from->columns.count > 0 ? (uint32_t)from->columns.count : frame->field_count;
     sink->columns = MR_ARENA_ARRAY(maker->arena, uint32_t, sink->column_count);
     mr_field *fields = MR_ARENA_ARRAY(maker->arena, mr_field, sink->column_count);
     if (sink->columns == NULL || fields == NULL)
@@ -80,7 +83,8 @@ static mr_status choose_columns(plan_maker *maker, const mr_spec_sink *from, con
     return status;
 }
 
-mr_status plan_make_sink(plan_maker *maker, const mr_spec_sink *from, const mr_schema *frame, plan_sink *sink)
+mr_status plan_make_sink(plan_maker *maker, const mr_spec_sink *from, const mr_schema *frame,
+                         plan_sink *sink)
 {
     MR_TRY(plan_resolve_topic(maker, &from->topic, &sink->topic));
     MR_TRY(read_sync(maker, &from->sync, sink));
@@ -97,14 +101,17 @@ mr_status plan_check_topic_free(plan_maker *maker, const mr_spec_text *where, co
     const mr_plan *plan = maker->plan;
     for (size_t i = 0; i < plan->source_count; i++)
         if (plan->sources[i].topic != NULL && strcmp(plan->sources[i].topic, topic) == 0)
-            return PLAN_FAIL(maker, where, MR_INVALID, "topic %s is a source of this pipeline", topic);
+            return PLAN_FAIL(maker, where, MR_INVALID, "topic %s is a source of this pipeline",
+                             topic);
     bool taken = false;
     for (size_t i = 0; i < plan->sink_count; i++)
         taken = taken || strcmp(plan->sinks[i].topic, topic) == 0;
     for (size_t i = 0; i < plan->emit_count; i++)
-        taken = taken || (plan->emits[i].sink.topic != NULL && strcmp(plan->emits[i].sink.topic, topic) == 0);
+        taken = taken || (plan->emits[i].sink.topic != NULL &&
+                          strcmp(plan->emits[i].sink.topic, topic) == 0);
     if (taken)
-        return PLAN_FAIL(maker, where, MR_INVALID, "topic %s is a sink of this pipeline already", topic);
+        return PLAN_FAIL(maker, where, MR_INVALID, "topic %s is a sink of this pipeline already",
+                         topic);
     return MR_OK;
 }
 

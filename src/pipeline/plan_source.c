@@ -25,7 +25,8 @@ static mr_status declared_schema(plan_maker *maker, const mr_spec_source *from, 
     for (size_t i = 0; i < from->schema.count; i++) {
         const mr_spec_pair *pair = &from->schema.items[i];
         fields[i].name = pair->name.text;
-        if (mr_field_parse_type(pair->value.text, strlen(pair->value.text), &fields[i], maker->err) != MR_OK) {
+        if (mr_field_parse_type(pair->value.text, strlen(pair->value.text), &fields[i],
+                                maker->err) != MR_OK) {
             mr_error_place(maker->err, maker->plan->file, pair->value.line, pair->value.column);
             return MR_INVALID;
         }
@@ -59,7 +60,8 @@ static mr_status topic_schema(plan_maker *maker, const mr_spec_source *from, pla
     if (status == MR_OK)
         return MR_OK;
     char text[MR_ERROR_TEXT_MAX];
-    (void)memcpy(text, maker->err != NULL ? maker->err->text : "", maker->err != NULL ? sizeof text : 1);
+    (void)memcpy(text, maker->err != NULL ? maker->err->text : "",
+                 maker->err != NULL ? sizeof text : 1);
     return PLAN_FAIL(maker, &from->name, MR_CONFLICT, "source %s does not fit topic %s: %.400s",
                      source->name, source->topic, text);
 }
@@ -84,7 +86,8 @@ static mr_status resolve_topic(plan_maker *maker, const mr_spec_source *from, pl
         return MR_OK;
     if (status == MR_NOT_FOUND)
         return PLAN_FAIL(maker, &from->topic, MR_INVALID,
-                         "topic %s does not exist, so source %s needs a schema", source->topic, source->name);
+                         "topic %s does not exist, so source %s needs a schema", source->topic,
+                         source->name);
     if (status != MR_OK && err != NULL)
         *err = ignored;
     return status;
@@ -110,15 +113,16 @@ static mr_status resolve_files(plan_maker *maker, const mr_spec_source *from, pl
                      ? mr_text_format_parse(said->text, strlen(said->text), &source->format)
                      : mr_text_format_of_path(said->text, &source->format);
     if (!known)
-        return PLAN_FAIL(maker, said, MR_INVALID, "'%s' does not say its format; add format: csv or jsonl",
-                         said->text);
+        return PLAN_FAIL(maker, said, MR_INVALID,
+                         "'%s' does not say its format; add format: csv or jsonl", said->text);
     mr_rename *renames = MR_ARENA_ARRAY(maker->arena, mr_rename, from->columns.count);
     if (renames == NULL)
         return MR_OUT_OF_MEMORY(maker->err);
     for (size_t i = 0; i < from->columns.count; i++) {
         uint32_t ignored;
         MR_TRY(plan_find_column(maker, &from->columns.items[i].name, source->schema, &ignored));
-        renames[i] = (mr_rename){from->columns.items[i].value.text, from->columns.items[i].name.text};
+        renames[i] =
+            (mr_rename){from->columns.items[i].value.text, from->columns.items[i].name.text};
     }
     source->renames = renames;
     source->rename_count = from->columns.count;
@@ -134,10 +138,11 @@ static mr_status resolve_start(plan_maker *maker, const mr_spec_source *from, pl
     if (strcmp(from->from.text, "latest") == 0)
         return MR_OK;
     source->start.kind = MR_LOG_START_EVENT_TIME;
-    if (mr_time_parse(from->from.text, strlen(from->from.text), false, &source->start.event_time, NULL, NULL))
+    if (mr_time_parse(from->from.text, strlen(from->from.text), false, &source->start.event_time,
+                      NULL, NULL))
         return MR_OK;
-    return PLAN_FAIL(maker, &from->from, MR_INVALID, "from: '%s' is neither earliest, latest nor a time",
-                     from->from.text);
+    return PLAN_FAIL(maker, &from->from, MR_INVALID,
+                     "from: '%s' is neither earliest, latest nor a time", from->from.text);
 }
 
 /* ---- derived columns ---- */
@@ -179,14 +184,16 @@ static mr_status make_source(plan_maker *maker, const mr_spec_source *from, plan
     source->idle_us = from->idle_us;
     if (from->schema.count > 0)
         MR_TRY(declared_schema(maker, from, &source->schema));
-    MR_TRY(from->topic.text != NULL ? resolve_topic(maker, from, source) : resolve_files(maker, from, source));
+    MR_TRY(from->topic.text != NULL ? resolve_topic(maker, from, source)
+                                    : resolve_files(maker, from, source));
     MR_TRY(resolve_start(maker, from, source));
     MR_TRY(plan_find_column(maker, &from->event_time, source->schema, &source->event_time));
     const mr_field *time = &source->schema->fields[source->event_time];
     if (time->type.id != MR_TIMESTAMP || time->nullable)
-        return PLAN_FAIL(maker, &from->event_time, MR_INVALID,
-                         "event_time of source %s must be a timestamp that is never NULL; %s is not",
-                         source->name, time->name);
+        return PLAN_FAIL(
+            maker, &from->event_time, MR_INVALID,
+            "event_time of source %s must be a timestamp that is never NULL; %s is not",
+            source->name, time->name);
     if (from->check.text != NULL)
         MR_TRY(plan_compile(maker, &from->check, source->schema, true, &source->check));
     if (from->filter.text != NULL)
@@ -210,8 +217,9 @@ mr_status plan_make_sources(plan_maker *maker)
     const char *names[MR_SOURCES_MAX];
     for (size_t i = 0; i < plan->source_count; i++)
         names[i] = plan->sources[i].name;
-    const char *near = mr_expr_closest(spec->on.text, strlen(spec->on.text), names, plan->source_count);
-    return PLAN_FAIL(maker, &spec->on, MR_INVALID, "on: there is no source '%s'%s%s%s", spec->on.text,
-                     near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
-                     near != NULL ? "'?" : "");
+    const char *near =
+        mr_expr_closest(spec->on.text, strlen(spec->on.text), names, plan->source_count);
+    return PLAN_FAIL(maker, &spec->on, MR_INVALID, "on: there is no source '%s'%s%s%s",
+                     spec->on.text, near != NULL ? "; did you mean '" : "",
+                     near != NULL ? near : "", near != NULL ? "'?" : "");
 }

@@ -11,7 +11,8 @@
 #define HEAD                                                                                       \
     "pipeline: p\n"                                                                                \
     "sources:\n"                                                                                   \
-    "  payments: {topic: payments, event_time: at, schema: {tx: int64, at: timestamp, customer: int64, amount: " \
+    "  payments: {topic: payments, event_time: at, schema: {tx: int64, at: timestamp, customer: "  \
+    "int64, amount: "                                                                              \
     "float64}}\n"
 
 typedef struct wrong_plan {
@@ -28,38 +29,46 @@ static const wrong_plan wrong[] = {
     {"pipeline: &a p\nsources: *a\n", "t.yaml:1:11", "anchors and tags"},
     {"pipeline: p\nsource: {}\n", "t.yaml:2:1", "has no key 'source'; did you mean 'sources'?"},
     {"pipeline: p\n", "t.yaml:1:1", "needs the key 'sources'"},
-    {"pipeline: p q\nsources: {s: {topic: t, event_time: at}}\n", "t.yaml:1:11", "is no name for a pipeline"},
+    {"pipeline: p q\nsources: {s: {topic: t, event_time: at}}\n", "t.yaml:1:11",
+     "is no name for a pipeline"},
     {"pipeline: p\nsources: {s: {event_time: at}}\n", "t.yaml:2:14", "needs one of topic and file"},
-    {"pipeline: p\nsources: {s: {topic: t, event_time: at}}\n", "t.yaml:2:22", "does not exist, so source s needs"},
-    {"pipeline: p\nsources: {s: {topic: t, event_time: at, schema: {at: int65}}}\n", "t.yaml:2:54", "is no type"},
+    {"pipeline: p\nsources: {s: {topic: t, event_time: at}}\n", "t.yaml:2:22",
+     "does not exist, so source s needs"},
+    {"pipeline: p\nsources: {s: {topic: t, event_time: at, schema: {at: int65}}}\n", "t.yaml:2:54",
+     "is no type"},
     {"pipeline: p\nsources: {s: {topic: t, event_time: at, schema: {at: int64}}}\n", "t.yaml:2:37",
      "must be a timestamp that is never NULL"},
-    {"pipeline: p\nsources: {s: {topic: t, event_time: when, schema: {at: timestamp}}}\n", "t.yaml:2:37",
-     "unknown column when"},
+    {"pipeline: p\nsources: {s: {topic: t, event_time: when, schema: {at: timestamp}}}\n",
+     "t.yaml:2:37", "unknown column when"},
     {HEAD "on: outcomes\n", "t.yaml:4:5", "there is no source 'outcomes'"},
     {HEAD "derive:\n  big: amout > 3\n", "t.yaml:5:8", "did you mean amount"},
     {HEAD "derive: {amount: amount * 2}\n", "t.yaml:4:10", "column amount is there already"},
     {HEAD "derive: {big: amount >}\n", "t.yaml:4:", ""},
-    {HEAD "filter: amount + 1\n", "t.yaml:4:9", "a condition is wanted here (bool), this is float64"},
-    {HEAD "features:\n  c: {key: custmer, aggregates: {n: count()}}\n", "t.yaml:5:12", "did you mean customer"},
+    {HEAD "filter: amount + 1\n", "t.yaml:4:9",
+     "a condition is wanted here (bool), this is float64"},
+    {HEAD "features:\n  c: {key: custmer, aggregates: {n: count()}}\n", "t.yaml:5:12",
+     "did you mean customer"},
     {HEAD "features:\n  c: {aggregates: {n: count()}}\n", "t.yaml:5:6", "needs the key 'key'"},
-    {HEAD "features:\n  c: {key: customer, windows: [7x], aggregates: {n: count()}}\n", "t.yaml:5:32",
-     "'7x' is no window"},
-    {HEAD "features:\n  c: {key: customer, aggregates: {n: cuont()}}\n", "t.yaml:5:38", "did you mean count?"},
-    {HEAD "features:\n  c: {key: customer, aggregates: {n: mean()}}\n", "t.yaml:5:38", "is no call of mean"},
-    {HEAD "features:\n  c: {key: customer, aggregates: {n: \"quantile(amount, 2)\"}}\n", "t.yaml:5:",
-     "is no call of quantile"},
-    {HEAD "features:\n  c: {key: customer, from: nowhere, aggregates: {n: count()}}\n", "t.yaml:5:28",
-     "there is no source nowhere"},
-    {HEAD "features:\n  c: {key: customer, lateness: soon, aggregates: {n: count()}}\n", "t.yaml:5:32",
-     "is no duration"},
+    {HEAD "features:\n  c: {key: customer, windows: [7x], aggregates: {n: count()}}\n",
+     "t.yaml:5:32", "'7x' is no window"},
+    {HEAD "features:\n  c: {key: customer, aggregates: {n: cuont()}}\n", "t.yaml:5:38",
+     "did you mean count?"},
+    {HEAD "features:\n  c: {key: customer, aggregates: {n: mean()}}\n", "t.yaml:5:38",
+     "is no call of mean"},
+    {HEAD "features:\n  c: {key: customer, aggregates: {n: \"quantile(amount, 2)\"}}\n",
+     "t.yaml:5:", "is no call of quantile"},
+    {HEAD "features:\n  c: {key: customer, from: nowhere, aggregates: {n: count()}}\n",
+     "t.yaml:5:28", "there is no source nowhere"},
+    {HEAD "features:\n  c: {key: customer, lateness: soon, aggregates: {n: count()}}\n",
+     "t.yaml:5:32", "is no duration"},
     {HEAD "score: {model: nothing.json}\n", "t.yaml:4:16", "model /nothing.json"},
     {HEAD "decide: {action: score > 1}\n", "t.yaml:4:18", "unknown column score"},
     {HEAD "sink: payments\n", "t.yaml:4:7", "is a source of this pipeline"},
     {HEAD "sink: a/b\n", "t.yaml:4:7", ""},
     {HEAD "sink: {topic: d, columns: [tx, nothing]}\n", "t.yaml:4:32", "unknown column nothing"},
     {HEAD "sink: {topic: d, sync: never}\n", "t.yaml:4:24", "is none of always, os and interval"},
-    {HEAD "sink: d\nroute: [{when: amount > 3, sink: d}]\n", "t.yaml:5:34", "is a sink of this pipeline already"},
+    {HEAD "sink: d\nroute: [{when: amount > 3, sink: d}]\n", "t.yaml:5:34",
+     "is a sink of this pipeline already"},
 };
 
 static mr_status compile(const char *text, mr_plan **out, mr_error *err)
@@ -89,7 +98,8 @@ TEST(plan, says_where_and_what_is_wrong)
 
 static const char *const whole =
     HEAD "derive:\n  night: hour(at) <= 6\n  share: amount / customer_mean_1d\n"
-         "features:\n  customer: {key: customer, windows: [1d, 7d delayed 1d], aggregates: {n: count(), mean: mean(amount)}}\n"
+         "features:\n  customer: {key: customer, windows: [1d, 7d delayed 1d], aggregates: {n: "
+         "count(), mean: mean(amount)}}\n"
          "decide: {action: \"case when share > 2 then 'review' else 'allow' end\"}\n"
          "sink: {topic: decisions, columns: [tx, share, action]}\n";
 
@@ -101,7 +111,8 @@ TEST(plan, knows_which_columns_need_features)
     assert_ok(compile(whole, &plan, &err), &err);
     mr_plan_format(plan, false, &text);
     const char *printed = mr_bytes_text(&text);
-    const char *night = strstr(printed, "derive night"), *features = strstr(printed, "features customer"),
+    const char *night = strstr(printed, "derive night"),
+               *features = strstr(printed, "features customer"),
                *share = strstr(printed, "derive share");
     assert_true(night != NULL && features != NULL && share != NULL);
     assert_true(night < features && features < share);
@@ -131,7 +142,8 @@ TEST(plan, survives_failing_allocations)
     for (int64_t n = 0; plan == NULL; n++) {
         mr_error err = {0};
         mr_memory_fail_after(n, false);
-        mr_status status = mr_plan_compile(mr_fs_real(), NULL, whole, strlen(whole), "t.yaml", "", &plan, &err);
+        mr_status status =
+            mr_plan_compile(mr_fs_real(), NULL, whole, strlen(whole), "t.yaml", "", &plan, &err);
         mr_memory_fail_after(-1, false);
         assert_true(status == MR_OK || status == MR_NO_MEMORY);
     }

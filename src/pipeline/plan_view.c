@@ -20,7 +20,8 @@ typedef struct view_maker {
     mr_view_aggregate *aggregates;
     size_t aggregate_room;
     size_t aggregate_count;
-    bool window_key; /* an emitting window: its start is a key column of its own, behind the others */
+    bool
+        window_key; /* an emitting window: its start is a key column of its own, behind the others */
 } view_maker;
 
 void plan_release_view(plan_view *view)
@@ -35,8 +36,8 @@ void plan_release_view(plan_view *view)
 /* ---- expressions, shared by canonical text ---- */
 
 /* Takes `expr`: puts it into the list, or finds its equal there. */
-static mr_status share_input(plan_maker *maker, mr_expr *expr, plan_input *list, size_t *count, size_t max,
-                             const mr_spec_text *where, int *out_index)
+static mr_status share_input(plan_maker *maker, mr_expr *expr, plan_input *list, size_t *count,
+                             size_t max, const mr_spec_text *where, int *out_index)
 {
     mr_bytes text = {0};
     mr_expr_format(expr, &text);
@@ -56,7 +57,8 @@ static mr_status share_input(plan_maker *maker, mr_expr *expr, plan_input *list,
     }
     if (*count == max) {
         mr_expr_destroy(expr);
-        return PLAN_FAIL(maker, where, MR_FULL, "more than %zu different arguments in one view", max);
+        return PLAN_FAIL(maker, where, MR_FULL, "more than %zu different arguments in one view",
+                         max);
     }
     *out_index = (int)*count;
     list[(*count)++] = (plan_input){expr, canonical};
@@ -68,8 +70,8 @@ static mr_status add_input(view_maker *vm, const mr_expr_piece *piece, int *out_
     mr_expr *expr = NULL;
     MR_TRY(mr_expr_compile(piece->text, piece->bytes, vm->source_frame, &piece->place, &expr,
                            vm->maker->err));
-    return share_input(vm->maker, expr, vm->view->inputs, &vm->view->input_count, MR_VIEW_INPUTS_MAX,
-                       &vm->from->name, out_index);
+    return share_input(vm->maker, expr, vm->view->inputs, &vm->view->input_count,
+                       MR_VIEW_INPUTS_MAX, &vm->from->name, out_index);
 }
 
 /* The view's condition and the aggregate's own, joined by `and`. */
@@ -83,8 +85,9 @@ static mr_status add_where(view_maker *vm, const mr_spec_text *own, int *out_ind
         mr_expr *checked = NULL;
         MR_TRY(plan_compile(vm->maker, both[i], vm->source_frame, true, &checked));
         mr_expr_destroy(checked);
-        joined = joined == NULL ? both[i]->text
-                                : mr_arena_printf(vm->maker->arena, "(%s) and (%s)", joined, both[i]->text);
+        joined = joined == NULL
+                     ? both[i]->text
+                     : mr_arena_printf(vm->maker->arena, "(%s) and (%s)", joined, both[i]->text);
         if (joined == NULL)
             return MR_OUT_OF_MEMORY(vm->maker->err);
     }
@@ -95,8 +98,8 @@ static mr_status add_where(view_maker *vm, const mr_spec_text *own, int *out_ind
     text.text = joined;
     mr_expr *expr = NULL;
     MR_TRY(plan_compile(vm->maker, &text, vm->source_frame, true, &expr));
-    return share_input(vm->maker, expr, vm->view->wheres, &vm->view->where_count, MR_VIEW_WHERES_MAX, &text,
-                       out_index);
+    return share_input(vm->maker, expr, vm->view->wheres, &vm->view->where_count,
+                       MR_VIEW_WHERES_MAX, &text, out_index);
 }
 
 /* ---- lineage ---- */
@@ -165,7 +168,8 @@ static mr_status write_lineage(view_maker *vm)
     }
     close_used(&source->derive, used);
     write_derived(&out, &source->derive, used);
-    vm->view->spec.lineage = out.failed ? NULL : mr_arena_strndup(vm->maker->arena, (const char *)out.data, out.size);
+    vm->view->spec.lineage =
+        out.failed ? NULL : mr_arena_strndup(vm->maker->arena, (const char *)out.data, out.size);
     mr_bytes_deinit(&out);
     return vm->view->spec.lineage != NULL ? MR_OK : MR_OUT_OF_MEMORY(vm->maker->err);
 }
@@ -177,7 +181,8 @@ static const char *kind_names(mr_arena *arena)
     mr_bytes list = {0};
     for (int i = 0; i < MR_AGGREGATE_COUNT_OF; i++)
         mr_bytes_printf(&list, "%s%s", i > 0 ? ", " : "", mr_aggregate_kinds[i].name);
-    const char *text = list.failed ? NULL : mr_arena_strndup(arena, (const char *)list.data, list.size);
+    const char *text =
+        list.failed ? NULL : mr_arena_strndup(arena, (const char *)list.data, list.size);
     mr_bytes_deinit(&list);
     return text != NULL ? text : "";
 }
@@ -191,12 +196,13 @@ static mr_status find_kind(plan_maker *maker, const mr_spec_text *call, const mr
     const char *names[MR_AGGREGATE_COUNT_OF];
     for (int i = 0; i < MR_AGGREGATE_COUNT_OF; i++)
         names[i] = mr_aggregate_kinds[i].name;
-    const char *near = mr_expr_closest(parts->name.text, parts->name.bytes, names, MR_AGGREGATE_COUNT_OF);
+    const char *near =
+        mr_expr_closest(parts->name.text, parts->name.bytes, names, MR_AGGREGATE_COUNT_OF);
     if (near != NULL)
         return PLAN_FAIL(maker, call, MR_INVALID, "unknown aggregate %.*s; did you mean %s?",
                          (int)parts->name.bytes, parts->name.text, near);
-    return PLAN_FAIL(maker, call, MR_INVALID, "unknown aggregate %.*s; there are %s", (int)parts->name.bytes,
-                     parts->name.text, kind_names(maker->arena));
+    return PLAN_FAIL(maker, call, MR_INVALID, "unknown aggregate %.*s; there are %s",
+                     (int)parts->name.bytes, parts->name.text, kind_names(maker->arena));
 }
 
 static bool piece_number(const mr_expr_piece *piece, double *out)
@@ -220,7 +226,8 @@ static bool piece_duration(const mr_expr_piece *piece, int64_t *out)
 }
 
 /* The parameter behind the input, by what the kind wants. False: it does not fit. */
-static bool read_parameter(const mr_aggregate_kind *kind, const mr_expr_piece *piece, mr_view_aggregate *to)
+static bool read_parameter(const mr_aggregate_kind *kind, const mr_expr_piece *piece,
+                           mr_view_aggregate *to)
 {
     double number;
     switch (kind->parameter) {
@@ -229,7 +236,8 @@ static bool read_parameter(const mr_aggregate_kind *kind, const mr_expr_piece *p
     case MR_PARAMETER_QUANTILE:
         return piece_number(piece, &to->quantile) && to->quantile >= 0 && to->quantile <= 1;
     case MR_PARAMETER_K:
-        if (!piece_number(piece, &number) || number < 1 || number > MR_TOP_K_MAX || number != floor(number))
+        if (!piece_number(piece, &number) || number < 1 || number > MR_TOP_K_MAX ||
+            number != floor(number))
             return false;
         to->k = (uint32_t)number;
         return true;
@@ -256,20 +264,21 @@ static mr_status read_call(view_maker *vm, const mr_spec_text *call, mr_view_agg
         MR_TRY(add_input(vm, &parts.args[at++], &to->input));
     if (at < parts.arg_count && read_parameter(kind, &parts.args[at], to))
         at++;
-    bool parameter_missing = (kind->parameter == MR_PARAMETER_QUANTILE || kind->parameter == MR_PARAMETER_K) &&
-                             at < 2;
+    bool parameter_missing =
+        (kind->parameter == MR_PARAMETER_QUANTILE || kind->parameter == MR_PARAMETER_K) && at < 2;
     if (at == parts.arg_count && parts.rest.bytes == 0 && !parameter_missing &&
         (kind->input != MR_ARGUMENT_REQUIRED || to->input >= 0))
         return MR_OK;
-    return PLAN_FAIL(maker, call, MR_INVALID, "'%s' is no call of %s; write %s", call->text, kind->name,
-                     kind->arguments);
+    return PLAN_FAIL(maker, call, MR_INVALID, "'%s' is no call of %s; write %s", call->text,
+                     kind->name, kind->arguments);
 }
 
 /* ---- windows and names ---- */
 
 static mr_window window_of(const mr_spec_window *from)
 {
-    mr_window window = {.kind = MR_WINDOW_SLIDING, .length_us = from->span_us, .delay_us = from->delay_us};
+    mr_window window = {
+        .kind = MR_WINDOW_SLIDING, .length_us = from->span_us, .delay_us = from->delay_us};
     if (from->whole)
         window.kind = MR_WINDOW_LIFETIME;
     else if (from->day)
@@ -286,9 +295,11 @@ static mr_window window_of(const mr_spec_window *from)
 }
 
 /* Fills {view}, {aggregate} and {window} into the pattern. */
-static mr_status output_name(view_maker *vm, const char *aggregate, const char *window, const char **out)
+static mr_status output_name(view_maker *vm, const char *aggregate, const char *window,
+                             const char **out)
 {
-    const char *pattern = vm->from->names.text != NULL ? vm->from->names.text : "{view}_{aggregate}_{window}";
+    const char *pattern =
+        vm->from->names.text != NULL ? vm->from->names.text : "{view}_{aggregate}_{window}";
     const struct {
         const char *mark;
         const char *text;
@@ -304,7 +315,8 @@ static mr_status output_name(view_maker *vm, const char *aggregate, const char *
             mr_bytes_append_byte(&name, (uint8_t)*at);
         at += i < MR_COUNT_OF(parts) ? strlen(parts[i].mark) : 1;
     }
-    *out = name.failed ? NULL : mr_arena_strndup(vm->maker->arena, (const char *)name.data, name.size);
+    *out =
+        name.failed ? NULL : mr_arena_strndup(vm->maker->arena, (const char *)name.data, name.size);
     mr_bytes_deinit(&name);
     return *out != NULL ? MR_OK : MR_OUT_OF_MEMORY(vm->maker->err);
 }
@@ -360,10 +372,12 @@ mr_status plan_find_source(plan_maker *maker, const mr_spec_text *name, uint32_t
     }
     const char *near = mr_expr_closest(name->text, strlen(name->text), names, plan->source_count);
     return PLAN_FAIL(maker, name, MR_INVALID, "there is no source %s%s%s%s", name->text,
-                     near != NULL ? "; did you mean " : "", near != NULL ? near : "", near != NULL ? "?" : "");
+                     near != NULL ? "; did you mean " : "", near != NULL ? near : "",
+                     near != NULL ? "?" : "");
 }
 
-static mr_status find_keys(view_maker *vm, const mr_spec_texts *names, const mr_schema *frame, uint32_t **out)
+static mr_status find_keys(view_maker *vm, const mr_spec_texts *names, const mr_schema *frame,
+                           uint32_t **out)
 {
     *out = MR_ARENA_ARRAY(vm->maker->arena, uint32_t, names->count);
     if (*out == NULL)
@@ -378,10 +392,11 @@ static mr_status read_keys(view_maker *vm, const mr_schema *on_frame)
     const mr_spec_view *from = vm->from;
     const mr_spec_texts *lookup = from->lookup.count > 0 ? &from->lookup : &from->key;
     if (from->key.count + vm->window_key > MR_VIEW_KEYS_MAX)
-        return PLAN_FAIL(vm->maker, &from->key.items[0], MR_FULL, "more than %d key columns", MR_VIEW_KEYS_MAX);
+        return PLAN_FAIL(vm->maker, &from->key.items[0], MR_FULL, "more than %d key columns",
+                         MR_VIEW_KEYS_MAX);
     if (lookup->count != from->key.count)
-        return PLAN_FAIL(vm->maker, &lookup->items[0], MR_INVALID, "lookup names %zu columns, key %zu",
-                         lookup->count, from->key.count);
+        return PLAN_FAIL(vm->maker, &lookup->items[0], MR_INVALID,
+                         "lookup names %zu columns, key %zu", lookup->count, from->key.count);
     MR_TRY(find_keys(vm, &from->key, vm->source_frame, &vm->view->key_columns));
     MR_TRY(find_keys(vm, lookup, on_frame, &vm->view->lookup_columns));
     mr_type *types = MR_ARENA_ARRAY(vm->maker->arena, mr_type, from->key.count + 1);
@@ -396,7 +411,8 @@ static mr_status read_keys(view_maker *vm, const mr_schema *on_frame)
             return PLAN_FAIL(vm->maker, &lookup->items[i], MR_INVALID,
                              "key %s is %s in source %s and %s in the records that look it up",
                              from->key.items[i].text, mr_type_format(types[i], a),
-                             vm->maker->plan->sources[vm->view->source].name, mr_type_format(other, b));
+                             vm->maker->plan->sources[vm->view->source].name,
+                             mr_type_format(other, b));
     }
     vm->view->spec.keys = types;
     vm->view->spec.key_count = from->key.count + vm->window_key;
@@ -405,7 +421,8 @@ static mr_status read_keys(view_maker *vm, const mr_schema *on_frame)
 
 /* ---- the view ---- */
 
-static mr_status columns_of(plan_maker *maker, const plan_input *inputs, size_t count, mr_view_column **out)
+static mr_status columns_of(plan_maker *maker, const plan_input *inputs, size_t count,
+                            mr_view_column **out)
 {
     *out = MR_ARENA_ARRAY(maker->arena, mr_view_column, count + 1);
     if (*out == NULL)
@@ -429,7 +446,8 @@ static mr_status fill_spec(view_maker *vm)
     view->spec.aggregates = vm->aggregates;
     view->spec.aggregate_count = vm->aggregate_count;
     view->spec.resolution_us = vm->from->resolution_us;
-    view->spec.lateness_us = vm->from->lateness_us < 0 ? MR_VIEW_LATENESS_DEFAULT : vm->from->lateness_us;
+    view->spec.lateness_us =
+        vm->from->lateness_us < 0 ? MR_VIEW_LATENESS_DEFAULT : vm->from->lateness_us;
     view->spec.ttl_us = vm->from->ttl_us;
     return MR_OK;
 }
@@ -449,11 +467,13 @@ static mr_status ask_outputs(view_maker *vm)
     if (vm->view->outputs == NULL)
         status = MR_OUT_OF_MEMORY(maker->err);
     for (size_t i = 0; status == MR_OK && i < vm->view->output_count; i++)
-        vm->view->outputs[i] = (mr_field){
-            .name = vm->aggregates[i].name, .type = mr_view_output_at(trial, i).type, .nullable = true};
+        vm->view->outputs[i] = (mr_field){.name = vm->aggregates[i].name,
+                                          .type = mr_view_output_at(trial, i).type,
+                                          .nullable = true};
     mr_bytes text = {0};
     mr_view_text(trial, &text);
-    vm->view->text = text.failed ? NULL : mr_arena_strndup(maker->arena, (const char *)text.data, text.size);
+    vm->view->text =
+        text.failed ? NULL : mr_arena_strndup(maker->arena, (const char *)text.data, text.size);
     if (status == MR_OK && vm->view->text == NULL)
         status = MR_OUT_OF_MEMORY(maker->err);
     mr_bytes_deinit(&text);
@@ -483,8 +503,8 @@ static mr_status compile_view(view_maker *vm, const mr_schema *on_frame)
     return ask_outputs(vm);
 }
 
-static mr_status make_view(plan_maker *maker, const mr_spec_view *from, const mr_schema *early_frame,
-                           plan_view *view)
+static mr_status make_view(plan_maker *maker, const mr_spec_view *from,
+                           const mr_schema *early_frame, plan_view *view)
 {
     view_maker vm = {.maker = maker, .from = from, .view = view};
     view->name = from->name.text;
@@ -496,14 +516,19 @@ static mr_status make_view(plan_maker *maker, const mr_spec_view *from, const mr
     MR_TRY(compile_view(&vm, early_frame));
     view->first_output = (uint32_t)maker->field_count;
     for (size_t i = 0; i < view->output_count; i++)
-        MR_TRY(plan_add_field(maker, &from->name, view->outputs[i].name, view->outputs[i].type, true));
+        MR_TRY(
+            plan_add_field(maker, &from->name, view->outputs[i].name, view->outputs[i].type, true));
     return MR_OK;
 }
 
 mr_status plan_make_emit_view(plan_maker *maker, const mr_spec_view *from, uint32_t source,
                               const mr_schema *frame, bool window_key, plan_view *view)
 {
-    view_maker vm = {.maker = maker, .from = from, .view = view, .source_frame = frame, .window_key = window_key};
+    view_maker vm = {.maker = maker,
+                     .from = from,
+                     .view = view,
+                     .source_frame = frame,
+                     .window_key = window_key};
     view->name = from->name.text;
     view->source = source;
     view->self = source == maker->plan->on;

@@ -94,11 +94,11 @@ static mr_status read_key(const plan_view *plan, const char *text, mr_view_key *
         mr_type wanted = plan->spec.keys[i];
         keys[i] = (mr_view_key){.text = {(const uint8_t *)text, bytes}};
         if (!mr_type_is_text(wanted.id) && !read_word(wanted, text, bytes, &keys[i].word))
-            return MR_FAIL(err, MR_INVALID, "key '%.*s' of view %s is no %s", (int)bytes, text, plan->name,
-                           mr_type_format(wanted, type));
+            return MR_FAIL(err, MR_INVALID, "key '%.*s' of view %s is no %s", (int)bytes, text,
+                           plan->name, mr_type_format(wanted, type));
         if (comma == NULL && i + 1 < plan->spec.key_count)
-            return MR_FAIL(err, MR_INVALID, "view %s has %zu key columns; join their values by ','", plan->name,
-                           plan->spec.key_count);
+            return MR_FAIL(err, MR_INVALID, "view %s has %zu key columns; join their values by ','",
+                           plan->name, plan->spec.key_count);
         text = comma != NULL ? comma + 1 : text + bytes;
     }
     return MR_OK;
@@ -116,13 +116,14 @@ static mr_status outputs_schema(const run_view *view, mr_schema **out, mr_error 
     return mr_schema_create(fields, count, out, err);
 }
 
-mr_status mr_pipeline_features(mr_pipeline *pipeline, const char *view_name, const char *key, mr_batch **out,
-                               mr_error *err)
+mr_status mr_pipeline_features(mr_pipeline *pipeline, const char *view_name, const char *key,
+                               mr_batch **out, mr_error *err)
 {
     *out = NULL;
     run_view *view = find_view(pipeline, view_name);
     if (view == NULL)
-        return MR_FAIL(err, MR_NOT_FOUND, "pipeline %s has no feature view %s", pipeline->plan->name, view_name);
+        return MR_FAIL(err, MR_NOT_FOUND, "pipeline %s has no feature view %s",
+                       pipeline->plan->name, view_name);
     mr_view_key keys[MR_VIEW_KEYS_MAX];
     MR_TRY(read_key(view->plan, key, keys, err));
     mr_schema *schema = NULL;
@@ -132,7 +133,8 @@ mr_status mr_pipeline_features(mr_pipeline *pipeline, const char *view_name, con
     void *state_bytes = NULL;
     uint64_t bytes = 0;
     if (status == MR_OK)
-        status = mr_column_alloc((mr_type){MR_INT64, 0}, 1, &columns[schema->field_count - 1], &state_bytes, err);
+        status = mr_column_alloc((mr_type){MR_INT64, 0}, 1, &columns[schema->field_count - 1],
+                                 &state_bytes, err);
     if (status == MR_OK)
         status = mr_view_get(view->view, keys, MR_VIEW_AS_OF_LAST, columns, NULL, &bytes, err);
     if (status == MR_OK)

@@ -16,8 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FLOW_VERSION       1
-#define SLOTS_PER_STEP     16
+#define FLOW_VERSION   1
+#define SLOTS_PER_STEP 16
 
 /* ---- flow bytes ---- */
 
@@ -36,7 +36,8 @@ static void encode_flow(const mr_pipeline *pipeline, mr_bytes *out)
     run_emits_encode(pipeline, out);
 }
 
-static mr_stream *find_stream(mr_pipeline *pipeline, const char *name, size_t bytes, uint32_t *out_index)
+static mr_stream *find_stream(mr_pipeline *pipeline, const char *name, size_t bytes,
+                              uint32_t *out_index)
 {
     for (uint32_t i = 0; i < pipeline->stream_count; i++) {
         mr_stream *stream = pipeline->streams[i];
@@ -48,15 +49,17 @@ static mr_stream *find_stream(mr_pipeline *pipeline, const char *name, size_t by
     return NULL;
 }
 
-static mr_status decode_flow(mr_pipeline *pipeline, const mr_bytes *flow, uint64_t *out_journal, mr_error *err)
+static mr_status decode_flow(mr_pipeline *pipeline, const mr_bytes *flow, uint64_t *out_journal,
+                             mr_error *err)
 {
     mr_reader reader = mr_reader_of(flow->data, flow->size);
     uint32_t version = mr_reader_u32(&reader);
     *out_journal = mr_reader_u64(&reader);
     uint32_t count = mr_reader_u32(&reader);
     if (version != FLOW_VERSION)
-        return MR_FAIL(err, MR_UNSUPPORTED, "the checkpoint's flow has version %u, this program reads %d",
-                       version, FLOW_VERSION);
+        return MR_FAIL(err, MR_UNSUPPORTED,
+                       "the checkpoint's flow has version %u, this program reads %d", version,
+                       FLOW_VERSION);
     for (uint32_t i = 0; i < count && !reader.failed; i++) {
         size_t bytes = mr_reader_u16(&reader);
         const uint8_t *name = mr_reader_bytes(&reader, bytes);
@@ -77,14 +80,17 @@ static mr_status decode_flow(mr_pipeline *pipeline, const mr_bytes *flow, uint64
 mr_status run_replay_map(mr_pipeline *pipeline, const journal_entry *entry, mr_error *err)
 {
     for (size_t i = 0; i < entry->stream_count; i++)
-        if (find_stream(pipeline, entry->names[i], strlen(entry->names[i]), &pipeline->replay_map[i]) == NULL)
+        if (find_stream(pipeline, entry->names[i], strlen(entry->names[i]),
+                        &pipeline->replay_map[i]) == NULL)
             pipeline->replay_map[i] = UINT32_MAX;
     for (size_t i = 0; i < entry->run_count; i++)
         if (pipeline->replay_map[entry->runs[i].stream] == UINT32_MAX)
-            return MR_FAIL(err, MR_CONFLICT,
-                           "the journal of pipeline %s took records of %s, which the plan does not read any "
-                           "more; run it with the old plan until it stops cleanly, or give the pipeline a new name",
-                           pipeline->plan->name, entry->names[entry->runs[i].stream]);
+            return MR_FAIL(
+                err, MR_CONFLICT,
+                "the journal of pipeline %s took records of %s, which the plan does not read any "
+                "more; run it with the old plan until it stops cleanly, or give the pipeline a new "
+                "name",
+                pipeline->plan->name, entry->names[entry->runs[i].stream]);
     return MR_OK;
 }
 
@@ -99,17 +105,20 @@ static mr_status start_from_journal(mr_pipeline *pipeline, mr_error *err)
     MR_TRY(status);
     if (entry.position != 0)
         return MR_FAIL(err, MR_CONFLICT,
-                       "state of pipeline %s has to be filled from its first record, but its journal now starts "
+                       "state of pipeline %s has to be filled from its first record, but its "
+                       "journal now starts "
                        "at position %llu; give the pipeline a new name to start afresh",
                        pipeline->plan->name, (unsigned long long)entry.position);
     MR_TRY(run_replay_map(pipeline, &entry, err));
     for (size_t i = 0; i < entry.stream_count; i++) {
         if (pipeline->replay_map[i] == UINT32_MAX)
             continue;
-        mr_status sought = mr_stream_seek(pipeline->streams[pipeline->replay_map[i]], entry.starts[i], err);
+        mr_status sought =
+            mr_stream_seek(pipeline->streams[pipeline->replay_map[i]], entry.starts[i], err);
         if (sought == MR_NOT_FOUND)
-            mr_error_prefix(err, "state of pipeline %s has to be filled from its first record; give the "
-                                 "pipeline a new name to start afresh",
+            mr_error_prefix(err,
+                            "state of pipeline %s has to be filled from its first record; give the "
+                            "pipeline a new name to start afresh",
                             pipeline->plan->name);
         MR_TRY(sought);
     }
@@ -168,9 +177,10 @@ static mr_status begin(mr_pipeline *pipeline, mr_error *err)
 {
     mr_bytes flow = {0};
     encode_flow(pipeline, &flow);
-    mr_status status = flow.failed ? MR_OUT_OF_MEMORY(err)
-                                   : mr_state_checkpoint_begin(pipeline->state, pipeline->plan->hash,
-                                                               pipeline->position, flow.data, flow.size, err);
+    mr_status status =
+        flow.failed ? MR_OUT_OF_MEMORY(err)
+                    : mr_state_checkpoint_begin(pipeline->state, pipeline->plan->hash,
+                                                pipeline->position, flow.data, flow.size, err);
     mr_bytes_deinit(&flow);
     pipeline->checkpoint_slots_done = false;
     size_t kept = MR_COUNT_OF(pipeline->checkpoint_starts);
@@ -213,8 +223,8 @@ static mr_status finish(mr_pipeline *pipeline, bool wait, bool *out_done, mr_err
         MR_TRY(mr_journal_commit(pipeline->journal, err));
     pipeline->checkpoint_journal_done = true;
     *out_done = true;
-    MR_TRY(mr_state_checkpoint_finish(pipeline->state, pipeline->checkpoint_position, wait ? NULL : out_done,
-                                      err));
+    MR_TRY(mr_state_checkpoint_finish(pipeline->state, pipeline->checkpoint_position,
+                                      wait ? NULL : out_done, err));
     if (!*out_done)
         return MR_OK;
     pipeline->checkpoint_journal_done = false;

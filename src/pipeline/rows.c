@@ -92,7 +92,8 @@ static mr_status make_merged(const mr_pipeline *pipeline, source_rows *rows, mr_
     return rows->merged != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
 }
 
-static void fill_merged(const mr_pipeline *pipeline, const micro_batch *batch, uint32_t source, uint32_t *merged)
+static void fill_merged(const mr_pipeline *pipeline, const micro_batch *batch, uint32_t source,
+                        uint32_t *merged)
 {
     uint32_t m = 0, row = 0;
     for (size_t i = 0; i < batch->runs.count; i++) {
@@ -106,8 +107,8 @@ static void fill_merged(const mr_pipeline *pipeline, const micro_batch *batch, u
 
 /* ---- check and filter ---- */
 
-const mr_stream *run_stream_at(const mr_pipeline *pipeline, const micro_batch *batch, uint32_t merged,
-                               uint64_t *out_ordinal)
+const mr_stream *run_stream_at(const mr_pipeline *pipeline, const micro_batch *batch,
+                               uint32_t merged, uint64_t *out_ordinal)
 {
     uint64_t before[STREAMS_MAX] = {0};
     uint32_t m = 0;
@@ -125,16 +126,19 @@ const mr_stream *run_stream_at(const mr_pipeline *pipeline, const micro_batch *b
 
 /* The record as JSON, for its decoded form is all that a topic has of it. */
 mr_status run_reject_row(mr_pipeline *pipeline, const micro_batch *batch, const plan_source *source,
-                         const mr_column *columns, uint32_t row, uint32_t merged, const char *reason, mr_error *err)
+                         const mr_column *columns, uint32_t row, uint32_t merged,
+                         const char *reason, mr_error *err)
 {
     uint64_t ordinal;
     const mr_stream *stream = run_stream_at(pipeline, batch, merged, &ordinal);
     char place[MR_TOPIC_NAME_MAX + 48];
     if (source->topic != NULL)
-        (void)snprintf(place, sizeof place, "%s/%u@%" PRIu64, source->topic, stream->partition, ordinal);
+        (void)snprintf(place, sizeof place, "%s/%u@%" PRIu64, source->topic, stream->partition,
+                       ordinal);
     else
         (void)snprintf(place, sizeof place, "%s, record %" PRIu64, source->name, ordinal + 1);
-    mr_batch raw = {.row_count = row + 1, .schema = source->schema,
+    mr_batch raw = {.row_count = row + 1,
+                    .schema = source->schema,
                     .columns = (mr_column *)(uintptr_t)columns}; /* only read */
     mr_bytes text = {0};
     mr_encode_rows(&(mr_encoder_options){.format = MR_FORMAT_JSONL}, &raw, row, 1, &text);
@@ -147,21 +151,24 @@ mr_status run_reject_row(mr_pipeline *pipeline, const micro_batch *batch, const 
     return status;
 }
 
-static mr_status reject_unchecked(mr_pipeline *pipeline, const micro_batch *batch, const plan_source *source,
-                                  const mr_batch *raw, uint32_t row, uint32_t merged, mr_error *err)
+static mr_status reject_unchecked(mr_pipeline *pipeline, const micro_batch *batch,
+                                  const plan_source *source, const mr_batch *raw, uint32_t row,
+                                  uint32_t merged, mr_error *err)
 {
     mr_bytes reason = {0};
     mr_bytes_append_text(&reason, "the source's check is not true: ");
     mr_expr_format(source->check, &reason);
     const char *words = mr_bytes_text(&reason);
     mr_status status = words == NULL ? MR_OUT_OF_MEMORY(err)
-                                     : run_reject_row(pipeline, batch, source, raw->columns, row, merged, words, err);
+                                     : run_reject_row(pipeline, batch, source, raw->columns, row,
+                                                      merged, words, err);
     mr_bytes_deinit(&reason);
     return status;
 }
 
-static mr_status reject_rows(mr_pipeline *pipeline, const micro_batch *batch, const plan_source *source,
-                             const mr_batch *raw, const source_rows *rows, size_t kept, mr_error *err)
+static mr_status reject_rows(mr_pipeline *pipeline, const micro_batch *batch,
+                             const plan_source *source, const mr_batch *raw,
+                             const source_rows *rows, size_t kept, mr_error *err)
 {
     size_t at = 0;
     for (uint32_t row = 0; row < raw->row_count; row++) {
@@ -191,7 +198,8 @@ static mr_status keep_rows(mr_pipeline *pipeline, source_rows *rows, size_t kept
     return MR_OK;
 }
 
-mr_status run_rows_filter(mr_pipeline *pipeline, const mr_expr *filter, source_rows *rows, mr_error *err)
+mr_status run_rows_filter(mr_pipeline *pipeline, const mr_expr *filter, source_rows *rows,
+                          mr_error *err)
 {
     size_t kept;
     if (filter == NULL || rows->count == 0)
@@ -202,8 +210,9 @@ mr_status run_rows_filter(mr_pipeline *pipeline, const mr_expr *filter, source_r
 
 /* ---- one source ---- */
 
-static mr_status check_rows(mr_pipeline *pipeline, const micro_batch *batch, const plan_source *source,
-                            const mr_batch *raw, source_rows *rows, mr_error *err)
+static mr_status check_rows(mr_pipeline *pipeline, const micro_batch *batch,
+                            const plan_source *source, const mr_batch *raw, source_rows *rows,
+                            mr_error *err)
 {
     size_t kept;
     if (source->check == NULL || source->topic == NULL) /* of files the decoder has checked it */
@@ -215,7 +224,8 @@ static mr_status check_rows(mr_pipeline *pipeline, const micro_batch *batch, con
     return keep_rows(pipeline, rows, kept, err);
 }
 
-static mr_status derive_rows(mr_pipeline *pipeline, const plan_columns *derive, source_rows *rows, mr_error *err)
+static mr_status derive_rows(mr_pipeline *pipeline, const plan_columns *derive, source_rows *rows,
+                             mr_error *err)
 {
     for (size_t i = 0; i < derive->count; i++) {
         uint32_t index = derive->items[i].index;
@@ -226,8 +236,8 @@ static mr_status derive_rows(mr_pipeline *pipeline, const plan_columns *derive, 
     return MR_OK;
 }
 
-static mr_status fill_source(mr_pipeline *pipeline, const micro_batch *batch, uint32_t index, mr_batch *raw,
-                             source_rows *rows, mr_error *err)
+static mr_status fill_source(mr_pipeline *pipeline, const micro_batch *batch, uint32_t index,
+                             mr_batch *raw, source_rows *rows, mr_error *err)
 {
     const plan_source *source = &pipeline->plan->sources[index];
     rows->count = raw->row_count;
@@ -247,8 +257,8 @@ static mr_status fill_source(mr_pipeline *pipeline, const micro_batch *batch, ui
     return derive_rows(pipeline, &source->derive, rows, err);
 }
 
-static mr_status take_source(mr_pipeline *pipeline, micro_batch *batch, uint32_t index, const uint32_t *taken,
-                             mr_error *err)
+static mr_status take_source(mr_pipeline *pipeline, micro_batch *batch, uint32_t index,
+                             const uint32_t *taken, mr_error *err)
 {
     size_t streams = 0, lone = 0;
     for (size_t s = 0; s < pipeline->stream_count; s++) {

@@ -24,8 +24,8 @@
 #include "state/spill.h"
 #include "state/state.h"
 
-#define STREAMS_MAX      256
-#define BATCH_ROWS       4096
+#define STREAMS_MAX       256
+#define BATCH_ROWS        4096
 #define RUN_POSITION_NONE UINT64_MAX
 
 /* `rows` records of one stream in a row. */
@@ -42,22 +42,22 @@ typedef struct take_runs {
 
 /* The rows of one source in the micro-batch. */
 typedef struct source_rows {
-    mr_column *columns;  /* of the source's frame; the `on` source: of the plan's frame */
+    mr_column *columns;    /* of the source's frame; the `on` source: of the plan's frame */
     uint32_t column_count; /* filled so far */
-    uint32_t count;      /* rows that passed check and filter */
-    uint32_t *merged;    /* merged index of each row; NULL: row r is merged index r */
+    uint32_t count;        /* rows that passed check and filter */
+    uint32_t *merged;      /* merged index of each row; NULL: row r is merged index r */
     uint32_t merged_room;
 } source_rows;
 
 /* One micro-batch on its way. */
 typedef struct micro_batch {
-    uint64_t position;   /* of merged index 0 */
-    uint32_t rows;       /* records taken */
+    uint64_t position; /* of merged index 0 */
+    uint32_t rows;     /* records taken */
     take_runs runs;
-    bool forced;         /* the order rests on a wall clock: the journal must be durable first */
-    bool replayed;       /* the journal has it already */
-    int64_t append_us;   /* wall time of the oldest record; 0: unknown */
-    int64_t time_max;    /* newest event time */
+    bool forced;       /* the order rests on a wall clock: the journal must be durable first */
+    bool replayed;     /* the journal has it already */
+    int64_t append_us; /* wall time of the oldest record; 0: unknown */
+    int64_t time_max;  /* newest event time */
     source_rows sources[MR_SOURCES_MAX];
 } micro_batch;
 
@@ -66,11 +66,13 @@ typedef struct micro_batch {
 typedef struct mr_journal mr_journal;
 
 /* Not `writable`: for reading what is durable while another process may write. */
-mr_status mr_journal_open(mr_log *log, const char *pipeline, bool writable, mr_journal **out, mr_error *err);
+mr_status mr_journal_open(mr_log *log, const char *pipeline, bool writable, mr_journal **out,
+                          mr_error *err);
 void mr_journal_close(mr_journal *journal);
 /* Appends one micro-batch: where each stream stood before it, and the runs. */
-mr_status mr_journal_append(mr_journal *journal, const micro_batch *batch, mr_stream *const *streams,
-                            size_t stream_count, const uint64_t *starts, uint64_t plan_hash, mr_error *err);
+mr_status mr_journal_append(mr_journal *journal, const micro_batch *batch,
+                            mr_stream *const *streams, size_t stream_count, const uint64_t *starts,
+                            uint64_t plan_hash, mr_error *err);
 /* Makes all that was appended durable. Any thread. */
 mr_status mr_journal_commit(mr_journal *journal, mr_error *err);
 uint64_t mr_journal_end(const mr_journal *journal); /* offset of the next entry */
@@ -81,7 +83,7 @@ mr_status mr_journal_trim(mr_journal *journal, uint64_t needed_offset, mr_error 
 typedef struct journal_entry {
     uint64_t position;
     uint64_t rows;
-    uint64_t offset;     /* of the entry itself */
+    uint64_t offset;      /* of the entry itself */
     const take_run *runs; /* stream numbers are those of `names` */
     size_t run_count;
     const uint64_t *starts;
@@ -104,11 +106,11 @@ typedef struct eval_item {
 } eval_item;
 
 /* Evaluates items in order over rows [0, rows) of `columns`; each may use those before it. */
-mr_status eval_columns(mr_pipeline *pipeline, const eval_item *items, size_t item_count, const mr_column *columns,
-                       uint32_t rows, mr_error *err);
+mr_status eval_columns(mr_pipeline *pipeline, const eval_item *items, size_t item_count,
+                       const mr_column *columns, uint32_t rows, mr_error *err);
 /* Rows of a condition, into pipeline->selection. */
-mr_status eval_filter(mr_pipeline *pipeline, const mr_expr *expr, const mr_column *columns, uint32_t rows,
-                      size_t *out_count, mr_error *err);
+mr_status eval_filter(mr_pipeline *pipeline, const mr_expr *expr, const mr_column *columns,
+                      uint32_t rows, size_t *out_count, mr_error *err);
 
 /* Worker's share of the rows, at multiples of 64. */
 void run_range(uint32_t rows, int worker, int workers, uint32_t *out_first, uint32_t *out_count);
@@ -118,8 +120,8 @@ mr_status run_worker_error(const mr_pipeline *pipeline, mr_error *err);
 /* ---- sinks ---- */
 
 typedef struct run_sink {
-    const plan_sink *plan;         /* NULL: dead letters */
-    mr_topic *topic;               /* NULL: not open */
+    const plan_sink *plan; /* NULL: dead letters */
+    mr_topic *topic;       /* NULL: not open */
     uint64_t producer_id;
     uint64_t known;                /* sequences below this are in the topic already */
     _Atomic uint64_t appended_end; /* offset to commit */
@@ -127,14 +129,15 @@ typedef struct run_sink {
 } run_sink;
 
 /* Opens the topic (creates it when absent), takes it over for writing and asks what is there of ours. */
-mr_status run_sink_open(mr_pipeline *pipeline, const char *topic_name, const plan_sink *plan, mr_schema *schema,
-                        const char *producer, run_sink *sink, mr_error *err);
+mr_status run_sink_open(mr_pipeline *pipeline, const char *topic_name, const plan_sink *plan,
+                        mr_schema *schema, const char *producer, run_sink *sink, mr_error *err);
 void run_sink_close(run_sink *sink);
 /* Appends the rows that the sink wants and lacks. *out_batch (may be NULL): what was appended, retained. */
 mr_status run_sink_append(mr_pipeline *pipeline, run_sink *sink, const micro_batch *batch,
                           const source_rows *rows, mr_batch **out_batch, mr_error *err);
 /* Appends a ready batch that stands for sequences [first, next). */
-mr_status run_sink_append_batch(run_sink *sink, mr_batch *batch, uint64_t first, uint64_t next, mr_error *err);
+mr_status run_sink_append_batch(run_sink *sink, mr_batch *batch, uint64_t first, uint64_t next,
+                                mr_error *err);
 mr_status run_sink_commit(run_sink *sink, mr_error *err); /* any thread */
 
 /* ---- dead letters ---- */
@@ -148,7 +151,8 @@ typedef struct run_dead {
 
 mr_status run_dead_open(mr_pipeline *pipeline, const char *producer, run_dead *dead, mr_error *err);
 void run_dead_close(run_dead *dead);
-void run_dead_add(mr_pipeline *pipeline, run_dead *dead, const mr_dead_letter *letter, uint64_t sequence);
+void run_dead_add(mr_pipeline *pipeline, run_dead *dead, const mr_dead_letter *letter,
+                  uint64_t sequence);
 mr_status run_dead_flush(run_dead *dead, mr_error *err);
 
 /* ---- the pipeline ---- */
@@ -156,7 +160,7 @@ mr_status run_dead_flush(run_dead *dead, mr_error *err);
 /* What waits to become durable. */
 typedef struct commit_item {
     uint64_t position_end;
-    uint32_t rows;       /* decided rows, for the latency histogram */
+    uint32_t rows; /* decided rows, for the latency histogram */
     int64_t append_us;
 } commit_item;
 
@@ -165,13 +169,13 @@ typedef struct commit_item {
 typedef struct committer {
     mr_mutex mutex;
     mr_condition changed;
-    mr_thread *thread;   /* NULL: everything is committed by the caller */
+    mr_thread *thread; /* NULL: everything is committed by the caller */
     commit_item queue[COMMIT_QUEUE_MAX];
     size_t first, count;
     bool busy, stop;
     bool failed;
     mr_error error;
-    uint64_t position_done; /* all sinks are durable up to here */
+    uint64_t position_done;         /* all sinks are durable up to here */
     _Atomic int64_t journal_due_ns; /* when others should see the journal again */
 } committer;
 
@@ -197,7 +201,7 @@ struct mr_pipeline {
     uint64_t starts[STREAMS_MAX]; /* ordinals before the micro-batch, for the journal */
     mr_journal *journal;
     bool replaying;
-    take_runs replay;            /* runs of the journal still to be taken; replay.items[replay_next...] */
+    take_runs replay; /* runs of the journal still to be taken; replay.items[replay_next...] */
     size_t replay_next;
     uint32_t replay_map[STREAMS_MAX]; /* journal stream -> ours */
     run_view *views;
@@ -209,7 +213,7 @@ struct mr_pipeline {
     mr_schema *dead_schema;
     micro_batch batch;
     mr_view_step *steps;
-    mr_expr_scratch *scratches;  /* one per worker */
+    mr_expr_scratch *scratches; /* one per worker */
     mr_error *worker_errors;
     mr_scratch **model_scratches;
     mr_column *score_columns;
@@ -219,48 +223,54 @@ struct mr_pipeline {
     uint32_t rows_max;
     mr_batch *last_output;
     committer commit;
-    uint64_t position;           /* of the next record to take */
+    uint64_t position; /* of the next record to take */
     int64_t next_checkpoint_ns;
     bool checkpoint_slots_done;   /* all images of this round are written ... */
     uint64_t checkpoint_position; /* ... by this position */
     struct {
         uint64_t position, journal_offset;
-    } checkpoint_starts[4];       /* where the last rounds began, newest first */
+    } checkpoint_starts[4]; /* where the last rounds began, newest first */
     bool checkpoint_journal_done;
     bool failed;
-    bool at_rest;                /* reads only: no lock, no sinks, nothing written */
+    bool at_rest; /* reads only: no lock, no sinks, nothing written */
     mr_mutex stats_mutex;
     mr_pipeline_stats stats;
 };
 
 /* pipeline.c */
-mr_status run_source_partitions(mr_pipeline *pipeline, const plan_source *source, uint32_t *out, mr_error *err);
-mr_status run_stream_reject(void *context, mr_stream *stream, const stream_reject *reject, mr_error *err);
+mr_status run_source_partitions(mr_pipeline *pipeline, const plan_source *source, uint32_t *out,
+                                mr_error *err);
+mr_status run_stream_reject(void *context, mr_stream *stream, const stream_reject *reject,
+                            mr_error *err);
 mr_status run_views_open(mr_pipeline *pipeline, mr_error *err);
-mr_status run_view_open(mr_pipeline *pipeline, const plan_view *plan, run_view *view, mr_error *err);
+mr_status run_view_open(mr_pipeline *pipeline, const plan_view *plan, run_view *view,
+                        mr_error *err);
 void run_view_close(run_view *view); /* all but the view itself, which outlives the state */
 /* Evaluates arguments or conditions of a view over the rows that feed it. */
-mr_status run_eval_inputs(mr_pipeline *pipeline, const plan_input *inputs, size_t count, const source_rows *rows,
-                          mr_column *out, mr_error *err);
+mr_status run_eval_inputs(mr_pipeline *pipeline, const plan_input *inputs, size_t count,
+                          const source_rows *rows, mr_column *out, mr_error *err);
 /* take.c: fills batch->runs, rows, forced and takes nothing yet. rows 0: nothing to take now. */
 mr_status run_take(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
 /* rows.c: moves the rows out of the streams into batch->sources. */
 mr_status run_rows(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
 void run_rows_release(mr_pipeline *pipeline, micro_batch *batch);
 /* Keeps only the rows for which it is true. */
-mr_status run_rows_filter(mr_pipeline *pipeline, const mr_expr *filter, source_rows *rows, mr_error *err);
+mr_status run_rows_filter(mr_pipeline *pipeline, const mr_expr *filter, source_rows *rows,
+                          mr_error *err);
 /* Name and offset of the record at a merged index, for the place of a dead letter. */
-const mr_stream *run_stream_at(const mr_pipeline *pipeline, const micro_batch *batch, uint32_t merged,
-                               uint64_t *out_ordinal);
+const mr_stream *run_stream_at(const mr_pipeline *pipeline, const micro_batch *batch,
+                               uint32_t merged, uint64_t *out_ordinal);
 /* Puts a record of a source into the dead letters by position. `columns`: the source's frame. */
 mr_status run_reject_row(mr_pipeline *pipeline, const micro_batch *batch, const plan_source *source,
-                         const mr_column *columns, uint32_t row, uint32_t merged, const char *reason, mr_error *err);
+                         const mr_column *columns, uint32_t row, uint32_t merged,
+                         const char *reason, mr_error *err);
 /* stage.c */
 mr_status run_stages(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
 /* commit.c */
 mr_status run_commit_start(mr_pipeline *pipeline, mr_error *err);
 void run_commit_stop(mr_pipeline *pipeline);
-mr_status run_commit(mr_pipeline *pipeline, const commit_item *item, bool more_waits, mr_error *err);
+mr_status run_commit(mr_pipeline *pipeline, const commit_item *item, bool more_waits,
+                     mr_error *err);
 mr_status run_commit_wait(mr_pipeline *pipeline, mr_error *err); /* until the queue is empty */
 uint64_t run_commit_position(mr_pipeline *pipeline);
 /* Makes the journal durable now and then, although nothing depends on it: other processes that ask for features

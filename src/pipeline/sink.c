@@ -46,8 +46,8 @@ static mr_status open_or_create(mr_pipeline *pipeline, const char *name, const p
     return status;
 }
 
-mr_status run_sink_open(mr_pipeline *pipeline, const char *topic_name, const plan_sink *plan, mr_schema *schema,
-                        const char *producer, run_sink *sink, mr_error *err)
+mr_status run_sink_open(mr_pipeline *pipeline, const char *topic_name, const plan_sink *plan,
+                        mr_schema *schema, const char *producer, run_sink *sink, mr_error *err)
 {
     char id[512];
     int bytes = snprintf(id, sizeof id, "%s/%s", pipeline->plan->name, producer);
@@ -56,7 +56,8 @@ mr_status run_sink_open(mr_pipeline *pipeline, const char *topic_name, const pla
     MR_TRY(open_or_create(pipeline, topic_name, plan, schema, &sink->topic, err));
     MR_TRY(mr_topic_open_writer(sink->topic, 0, NULL, NULL, err));
     uint32_t epoch;
-    mr_status status = mr_topic_producer(sink->topic, 0, sink->producer_id, &epoch, &sink->known, err);
+    mr_status status =
+        mr_topic_producer(sink->topic, 0, sink->producer_id, &epoch, &sink->known, err);
     if (status != MR_NOT_FOUND)
         return status;
     mr_error_clear(err);
@@ -72,7 +73,8 @@ void run_sink_close(run_sink *sink)
 
 /* ---- append ---- */
 
-mr_status run_sink_append_batch(run_sink *sink, mr_batch *batch, uint64_t first, uint64_t next, mr_error *err)
+mr_status run_sink_append_batch(run_sink *sink, mr_batch *batch, uint64_t first, uint64_t next,
+                                mr_error *err)
 {
     mr_append what = {.batch = batch,
                       .producer_id = sink->producer_id,
@@ -96,7 +98,8 @@ mr_status run_sink_commit(run_sink *sink, mr_error *err)
 }
 
 /* First row whose position is not in the topic yet. */
-static uint32_t first_wanted(const run_sink *sink, const micro_batch *batch, const source_rows *rows)
+static uint32_t first_wanted(const run_sink *sink, const micro_batch *batch,
+                             const source_rows *rows)
 {
     if (sink->known <= batch->position)
         return 0;
@@ -115,8 +118,8 @@ static uint32_t first_wanted(const run_sink *sink, const micro_batch *batch, con
 }
 
 /* The sink's columns of the frame: shared when all rows go, gathered otherwise. */
-static mr_status pick(const run_sink *sink, const source_rows *rows, const uint32_t *chosen, size_t count,
-                      mr_batch **out, mr_error *err)
+static mr_status pick(const run_sink *sink, const source_rows *rows, const uint32_t *chosen,
+                      size_t count, mr_batch **out, mr_error *err)
 {
     const plan_sink *plan = sink->plan;
     mr_column *columns = mr_alloc_zero(plan->column_count, sizeof *columns);
@@ -137,7 +140,8 @@ static mr_status pick(const run_sink *sink, const source_rows *rows, const uint3
 }
 
 static mr_status choose(mr_pipeline *pipeline, const run_sink *sink, const micro_batch *batch,
-                        const source_rows *rows, const uint32_t **out_chosen, size_t *out_count, mr_error *err)
+                        const source_rows *rows, const uint32_t **out_chosen, size_t *out_count,
+                        mr_error *err)
 {
     uint32_t first = first_wanted(sink, batch, rows);
     *out_chosen = NULL;
@@ -184,8 +188,8 @@ mr_status run_sink_append(mr_pipeline *pipeline, run_sink *sink, const micro_bat
 
 mr_status run_dead_open(mr_pipeline *pipeline, const char *producer, run_dead *dead, mr_error *err)
 {
-    MR_TRY(run_sink_open(pipeline, pipeline->plan->dead_letters, NULL, pipeline->dead_schema, producer,
-                         &dead->sink, err));
+    MR_TRY(run_sink_open(pipeline, pipeline->plan->dead_letters, NULL, pipeline->dead_schema,
+                         producer, &dead->sink, err));
     return mr_builder_init(&dead->rows, pipeline->dead_schema, err);
 }
 
@@ -196,7 +200,8 @@ void run_dead_close(run_dead *dead)
     mr_bytes_deinit(&dead->sequences);
 }
 
-void run_dead_add(mr_pipeline *pipeline, run_dead *dead, const mr_dead_letter *letter, uint64_t sequence)
+void run_dead_add(mr_pipeline *pipeline, run_dead *dead, const mr_dead_letter *letter,
+                  uint64_t sequence)
 {
     if (sequence < dead->sink.known)
         return;
@@ -220,8 +225,8 @@ static int by_sequence(const void *a, const void *b)
 
 /* Several stages of one micro-batch may have rejected records: in the topic they stand by position, so that the
  * cut of micro-batches does not show. */
-static mr_status sort_letters(const run_dead *dead, mr_batch **batch, uint64_t *out_first, uint64_t *out_next,
-                              mr_error *err)
+static mr_status sort_letters(const run_dead *dead, mr_batch **batch, uint64_t *out_first,
+                              uint64_t *out_next, mr_error *err)
 {
     const uint64_t *sequences = (const uint64_t *)(const void *)dead->sequences.data;
     uint32_t count = (*batch)->row_count;

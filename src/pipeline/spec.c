@@ -35,7 +35,8 @@ typedef struct key_rule {
     (mr_error_place((reader)->err, (reader)->file, (node)->line, (node)->column),                  \
      MR_FAIL((reader)->err, MR_INVALID, __VA_ARGS__))
 
-static mr_status want_kind(spec_reader *reader, const mr_yaml *node, mr_yaml_kind kind, const char *what)
+static mr_status want_kind(spec_reader *reader, const mr_yaml *node, mr_yaml_kind kind,
+                           const char *what)
 {
     if (node->kind == kind)
         return MR_OK;
@@ -57,11 +58,10 @@ static mr_status unknown_key(spec_reader *reader, const mr_yaml *node, const cha
     const char *text = mr_bytes_text(&list);
     mr_error_place(reader->err, reader->file, node->key_line, node->key_column);
     mr_status status =
-        near != NULL
-            ? MR_FAIL(reader->err, MR_INVALID, "%s has no key '%s'; did you mean '%s'?", section, node->key,
-                      near)
-            : MR_FAIL(reader->err, MR_INVALID, "%s has no key '%s'; keys are %s", section, node->key,
-                      text != NULL ? text : "");
+        near != NULL ? MR_FAIL(reader->err, MR_INVALID, "%s has no key '%s'; did you mean '%s'?",
+                               section, node->key, near)
+                     : MR_FAIL(reader->err, MR_INVALID, "%s has no key '%s'; keys are %s", section,
+                               node->key, text != NULL ? text : "");
     mr_bytes_deinit(&list);
     return status;
 }
@@ -112,16 +112,18 @@ static mr_status read_pairs(spec_reader *reader, const mr_yaml *node, void *to)
 bool mr_spec_duration(const char *text, int64_t *out_us)
 {
     size_t at;
-    return mr_time_parse_duration(text, strlen(text), out_us, &at) && *out_us >= 0 && *out_us <= DURATION_MAX_US;
+    return mr_time_parse_duration(text, strlen(text), out_us, &at) && *out_us >= 0 &&
+           *out_us <= DURATION_MAX_US;
 }
 
 static mr_status read_duration(spec_reader *reader, const mr_yaml *node, void *to)
 {
     MR_TRY(want_kind(reader, node, MR_YAML_SCALAR, node->key));
     if (!mr_spec_duration(node->text, to))
-        return FAIL_AT(reader, node,
-                       "%s: '%s' is no duration; write whole numbers with us, ms, s, m, h, d or w: 7d, 1h30m",
-                       node->key, node->text);
+        return FAIL_AT(
+            reader, node,
+            "%s: '%s' is no duration; write whole numbers with us, ms, s, m, h, d or w: 7d, 1h30m",
+            node->key, node->text);
     return MR_OK;
 }
 
@@ -136,7 +138,8 @@ static mr_status bad_window(spec_reader *reader, const mr_yaml *node)
 }
 
 /* Splits "7d delayed 3d" at " delayed "; the rest of the text is the window itself. */
-static bool cut_delay(mr_arena *arena, const char *text, const char **out_base, int64_t *out_delay_us)
+static bool cut_delay(mr_arena *arena, const char *text, const char **out_base,
+                      int64_t *out_delay_us)
 {
     const char *at = strstr(text, " delayed ");
     *out_base = text;
@@ -237,7 +240,8 @@ static mr_status read_section(spec_reader *reader, const mr_yaml *node, const ch
     }
     for (const key_rule *rule = rules; rule->key != NULL; rule++)
         if (rule->required && mr_yaml_get(node, rule->key) == NULL)
-            return FAIL_AT(reader, node, "%s needs the key '%s': %s", section, rule->key, rule->sentence);
+            return FAIL_AT(reader, node, "%s needs the key '%s': %s", section, rule->key,
+                           rule->sentence);
     return MR_OK;
 }
 
@@ -252,15 +256,21 @@ static mr_status read_section(spec_reader *reader, const mr_yaml *node, const ch
 
 static const key_rule source_keys[] = {
     KEY(mr_spec_source, "topic", read_text, topic, false, "the topic to read"),
-    KEY(mr_spec_source, "file", read_texts, files, false, "a CSV or JSON lines file, or several, instead"),
-    KEY(mr_spec_source, "format", read_text, format, false, "csv or jsonl; by default from the file's name"),
-    KEY(mr_spec_source, "schema", read_pairs, schema, false, "column: type; by default the topic's own"),
+    KEY(mr_spec_source, "file", read_texts, files, false,
+        "a CSV or JSON lines file, or several, instead"),
+    KEY(mr_spec_source, "format", read_text, format, false,
+        "csv or jsonl; by default from the file's name"),
+    KEY(mr_spec_source, "schema", read_pairs, schema, false,
+        "column: type; by default the topic's own"),
     KEY(mr_spec_source, "columns", read_pairs, columns, false, "column: its name in the file"),
-    KEY(mr_spec_source, "event_time", read_text, event_time, true, "the timestamp column that orders records"),
+    KEY(mr_spec_source, "event_time", read_text, event_time, true,
+        "the timestamp column that orders records"),
     KEY(mr_spec_source, "check", read_text, check, false,
         "records for which this is not true go to the dead letters"),
-    KEY(mr_spec_source, "filter", read_text, filter, false, "records for which this is not true are left out"),
-    KEY(mr_spec_source, "derive", read_pairs, derive, false, "column: expression, for this source alone"),
+    KEY(mr_spec_source, "filter", read_text, filter, false,
+        "records for which this is not true are left out"),
+    KEY(mr_spec_source, "derive", read_pairs, derive, false,
+        "column: expression, for this source alone"),
     KEY(mr_spec_source, "idle", read_duration, idle_us, false,
         "how long this source, when silent, may hold up the others (1s)"),
     KEY(mr_spec_source, "from", read_text, from, false,
@@ -281,18 +291,23 @@ static mr_status read_sources(spec_reader *reader, const mr_yaml *node, void *to
         if ((source->topic.text != NULL) == (source->files.count > 0))
             return FAIL_AT(reader, child, "source %s needs one of topic and file", child->key);
         if (source->files.count > 0 && source->schema.count == 0)
-            return FAIL_AT(reader, child, "source %s reads a file and so needs a schema", child->key);
+            return FAIL_AT(reader, child, "source %s reads a file and so needs a schema",
+                           child->key);
     }
     return MR_OK;
 }
 
-static mr_status read_aggregate(spec_reader *reader, const mr_yaml *node, mr_spec_aggregate *aggregate)
+static mr_status read_aggregate(spec_reader *reader, const mr_yaml *node,
+                                mr_spec_aggregate *aggregate)
 {
     static const key_rule keys[] = {
         KEY(mr_spec_aggregate, "value", read_text, call, true, "the call: mean(amount)"),
-        KEY(mr_spec_aggregate, "where", read_text, where, false, "count only records for which this is true"),
-        KEY(mr_spec_aggregate, "windows", read_windows, windows, false, "instead of the view's windows"),
-        KEY(mr_spec_aggregate, "empty", read_text, empty, false, "the value where the window is empty"),
+        KEY(mr_spec_aggregate, "where", read_text, where, false,
+            "count only records for which this is true"),
+        KEY(mr_spec_aggregate, "windows", read_windows, windows, false,
+            "instead of the view's windows"),
+        KEY(mr_spec_aggregate, "empty", read_text, empty, false,
+            "the value where the window is empty"),
         KEY_END};
     aggregate->name = (mr_spec_text){node->key, node->key_line, node->key_column};
     if (node->kind == MR_YAML_SCALAR)
@@ -315,7 +330,8 @@ _Static_assert(offsetof(mr_spec_emit, aggregate_count) ==
 static mr_status read_aggregates(spec_reader *reader, const mr_yaml *node, void *to)
 {
     MR_TRY(want_kind(reader, node, MR_YAML_MAPPING, "aggregates"));
-    aggregate_list list = {MR_ARENA_ARRAY(reader->arena, mr_spec_aggregate, node->child_count + 1), 0};
+    aggregate_list list = {MR_ARENA_ARRAY(reader->arena, mr_spec_aggregate, node->child_count + 1),
+                           0};
     if (list.items == NULL)
         return MR_OUT_OF_MEMORY(reader->err);
     for (const mr_yaml *child = node->first; child != NULL; child = child->next)
@@ -327,13 +343,17 @@ static mr_status read_aggregates(spec_reader *reader, const mr_yaml *node, void 
 }
 
 static const key_rule view_keys[] = {
-    KEY(mr_spec_view, "from", read_text, from, false, "the source to aggregate; by default the `on` source"),
+    KEY(mr_spec_view, "from", read_text, from, false,
+        "the source to aggregate; by default the `on` source"),
     KEY(mr_spec_view, "key", read_texts, key, true, "the entity: one column or several"),
     KEY(mr_spec_view, "lookup", read_texts, lookup, false,
         "the columns of the `on` source that hold the key, when named otherwise"),
-    KEY(mr_spec_view, "windows", read_windows, windows, false, "windows of all aggregates: [1d, 7d, 30d]"),
-    KEY(mr_spec_view, "where", read_text, where, false, "aggregate only records for which this is true"),
-    KEY(mr_spec_view, "aggregates", read_aggregates, aggregates, true, "name: call, as tx_count: count()"),
+    KEY(mr_spec_view, "windows", read_windows, windows, false,
+        "windows of all aggregates: [1d, 7d, 30d]"),
+    KEY(mr_spec_view, "where", read_text, where, false,
+        "aggregate only records for which this is true"),
+    KEY(mr_spec_view, "aggregates", read_aggregates, aggregates, true,
+        "name: call, as tx_count: count()"),
     KEY(mr_spec_view, "resolution", read_duration, resolution_us, false,
         "keep tiles of this width instead of single records"),
     KEY(mr_spec_view, "lateness", read_duration, lateness_us, false,
@@ -360,10 +380,10 @@ static mr_status read_views(spec_reader *reader, const mr_yaml *node, void *to)
 
 static const key_rule score_keys[] = {
     KEY(mr_spec_score, "model", read_text, model, true, "a model file or artifact folder"),
-    KEY(mr_spec_score, "inputs", read_pairs, inputs, false, "model input: column, where the names differ"),
+    KEY(mr_spec_score, "inputs", read_pairs, inputs, false,
+        "model input: column, where the names differ"),
     KEY(mr_spec_score, "output", read_text, output, false, "name of the score column (score)"),
-    KEY(mr_spec_score, "kind", read_text, kind, false, "probability (default) or margin"),
-    KEY_END};
+    KEY(mr_spec_score, "kind", read_text, kind, false, "probability (default) or margin"), KEY_END};
 
 static mr_status read_score(spec_reader *reader, const mr_yaml *node, void *to)
 {
@@ -373,12 +393,15 @@ static mr_status read_score(spec_reader *reader, const mr_yaml *node, void *to)
     return read_section(reader, node, "score", score_keys, score);
 }
 
-static const key_rule sink_keys[] = {
-    KEY(mr_spec_sink, "topic", read_text, topic, true, "the topic to append to; created when absent"),
-    KEY(mr_spec_sink, "columns", read_texts, columns, false, "which columns, in order; all by default"),
-    KEY(mr_spec_sink, "sync", read_text, sync, false, "always (default), interval=10ms or os, when created"),
-    KEY(mr_spec_sink, "codec", read_text, codec, false, "none (default), lz4 or zstd, when created"),
-    KEY_END};
+static const key_rule sink_keys[] = {KEY(mr_spec_sink, "topic", read_text, topic, true,
+                                         "the topic to append to; created when absent"),
+                                     KEY(mr_spec_sink, "columns", read_texts, columns, false,
+                                         "which columns, in order; all by default"),
+                                     KEY(mr_spec_sink, "sync", read_text, sync, false,
+                                         "always (default), interval=10ms or os, when created"),
+                                     KEY(mr_spec_sink, "codec", read_text, codec, false,
+                                         "none (default), lz4 or zstd, when created"),
+                                     KEY_END};
 
 /* A topic's name alone, or a section. */
 static mr_status read_sink(spec_reader *reader, const mr_yaml *node, void *to)
@@ -396,9 +419,10 @@ typedef struct route_item {
 
 static mr_status read_routes(spec_reader *reader, const mr_yaml *node, void *to)
 {
-    static const key_rule keys[] = {
-        KEY(route_item, "when", read_text, when, false, "rows for which this is true; all by default"),
-        KEY(route_item, "sink", read_sink, sink, true, "where they go"), KEY_END};
+    static const key_rule keys[] = {KEY(route_item, "when", read_text, when, false,
+                                        "rows for which this is true; all by default"),
+                                    KEY(route_item, "sink", read_sink, sink, true, "where they go"),
+                                    KEY_END};
     mr_spec *spec = to;
     MR_TRY(want_kind(reader, node, MR_YAML_SEQUENCE, "route"));
     for (const mr_yaml *child = node->first; child != NULL; child = child->next) {
@@ -434,14 +458,16 @@ static mr_status read_emit_window(spec_reader *reader, const mr_yaml *node, void
         emit->width_us = emit->hop_us = 1;
     }
     if (!ok || emit->width_us <= 0 || emit->hop_us <= 0 || emit->width_us / emit->hop_us > 10000)
-        return FAIL_AT(reader, node,
-                       "'%s' is no emitting window; write tumbling 1h, hopping 1h every 5m, or session 30m",
-                       text);
+        return FAIL_AT(
+            reader, node,
+            "'%s' is no emitting window; write tumbling 1h, hopping 1h every 5m, or session 30m",
+            text);
     return MR_OK;
 }
 
 static const key_rule emit_keys[] = {
-    KEY(mr_spec_emit, "from", read_text, from, false, "the source to aggregate; by default the `on` source"),
+    KEY(mr_spec_emit, "from", read_text, from, false,
+        "the source to aggregate; by default the `on` source"),
     KEY(mr_spec_emit, "key", read_texts, key, false, "group by these columns"),
     KEY(mr_spec_emit, "window", read_emit_window, window, true,
         "tumbling 1h, hopping 1h every 5m, or session 30m"),
@@ -467,12 +493,15 @@ static mr_status read_emits(spec_reader *reader, const mr_yaml *node, void *to)
 }
 
 static const key_rule pipeline_keys[] = {
-    KEY(mr_spec, "pipeline", read_text, name, true, "the pipeline's name: letters, digits, - and _"),
+    KEY(mr_spec, "pipeline", read_text, name, true,
+        "the pipeline's name: letters, digits, - and _"),
     {"sources", read_sources, 0, true, "name: where records come from"},
-    KEY(mr_spec, "on", read_text, on, false, "the source whose records are decided; the only one by default"),
+    KEY(mr_spec, "on", read_text, on, false,
+        "the source whose records are decided; the only one by default"),
     KEY(mr_spec, "filter", read_text, filter, false,
         "records of the `on` source for which this is not true go no further"),
-    KEY(mr_spec, "derive", read_pairs, derive, false, "column: expression, before or after features as needed"),
+    KEY(mr_spec, "derive", read_pairs, derive, false,
+        "column: expression, before or after features as needed"),
     {"features", read_views, 0, false, "name: a feature view"},
     KEY(mr_spec, "score", read_score, score, false, "the model that scores each record"),
     KEY(mr_spec, "decide", read_pairs, decide, false, "column: expression over everything above"),
@@ -485,15 +514,18 @@ static const key_rule pipeline_keys[] = {
 
 static mr_status check_name(spec_reader *reader, const mr_spec_text *name)
 {
-    size_t bytes = strspn(name->text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+    size_t bytes =
+        strspn(name->text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
     if (name->text[bytes] == '\0' && bytes <= 100)
         return MR_OK;
     mr_error_place(reader->err, reader->file, name->line, name->column);
     return MR_FAIL(reader->err, MR_INVALID,
-                   "'%s' is no name for a pipeline; up to 100 letters, digits, - and _ are right", name->text);
+                   "'%s' is no name for a pipeline; up to 100 letters, digits, - and _ are right",
+                   name->text);
 }
 
-mr_status mr_spec_read(const mr_yaml *root, const char *file, mr_arena *arena, mr_spec *out, mr_error *err)
+mr_status mr_spec_read(const mr_yaml *root, const char *file, mr_arena *arena, mr_spec *out,
+                       mr_error *err)
 {
     spec_reader reader = {file, arena, err};
     *out = (mr_spec){.file = file};
@@ -502,8 +534,9 @@ mr_status mr_spec_read(const mr_yaml *root, const char *file, mr_arena *arena, m
     if (out->source_count == 0)
         return FAIL_AT(&reader, root, "the pipeline has no source");
     if (out->on.text == NULL && out->source_count > 1)
-        return FAIL_AT(&reader, root,
-                       "with several sources the pipeline needs `on:` to say whose records are decided");
+        return FAIL_AT(
+            &reader, root,
+            "with several sources the pipeline needs `on:` to say whose records are decided");
     if (out->on.text == NULL)
         out->on = out->sources[0].name;
     return MR_OK;
@@ -521,8 +554,9 @@ static void write_table(mr_bytes *out, const char *title, const key_rule *rules)
 
 void mr_spec_reference(mr_bytes *out)
 {
-    mr_bytes_append_text(out, "# The pipeline file\n\nWritten from the tables the program reads by: "
-                              "`millrace help pipeline`.\n");
+    mr_bytes_append_text(out,
+                         "# The pipeline file\n\nWritten from the tables the program reads by: "
+                         "`millrace help pipeline`.\n");
     write_table(out, "The pipeline", pipeline_keys);
     write_table(out, "`sources.NAME`", source_keys);
     write_table(out, "`features.NAME`", view_keys);

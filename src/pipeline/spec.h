@@ -36,7 +36,7 @@ typedef struct mr_spec_texts {
 
 typedef struct mr_spec_source {
     mr_spec_text name;
-    mr_spec_text topic;      /* one of topic and file */
+    mr_spec_text topic; /* one of topic and file */
     mr_spec_texts files;
     mr_spec_text format;     /* csv or jsonl; NULL: from the file's name */
     mr_spec_pairs schema;    /* name: type; empty: the topic's own */
@@ -45,56 +45,58 @@ typedef struct mr_spec_source {
     mr_spec_text check;      /* rows for which it is not true go to the dead letters */
     mr_spec_text filter;     /* rows for which it is not true are dropped */
     mr_spec_pairs derive;
-    int64_t idle_us;         /* a silent source holds the others up no longer than this; 0: not at all */
-    mr_spec_text from;       /* topic: earliest (default), latest, or an ISO time */
+    int64_t idle_us;   /* a silent source holds the others up no longer than this; 0: not at all */
+    mr_spec_text from; /* topic: earliest (default), latest, or an ISO time */
 } mr_spec_source;
 
 typedef struct mr_spec_window {
     mr_spec_text text;
-    bool whole;         /* lifetime */
+    bool whole; /* lifetime */
     bool day, session, last;
     bool decayed;
-    int64_t span_us;    /* width, half-life or gap */
-    uint64_t rows;      /* last N events */
+    int64_t span_us; /* width, half-life or gap */
+    uint64_t rows;   /* last N events */
     int64_t delay_us;
     const char *suffix; /* of the output's name: "1d", "last_10", "lifetime", "day", ... */
 } mr_spec_window;
 
 typedef struct mr_spec_aggregate {
     mr_spec_text name;
-    mr_spec_text call;        /* "mean(amount)" */
-    mr_spec_text where;       /* ANDed to the view's own */
-    mr_spec_window *windows;  /* NULL: the view's */
+    mr_spec_text call;       /* "mean(amount)" */
+    mr_spec_text where;      /* ANDed to the view's own */
+    mr_spec_window *windows; /* NULL: the view's */
     size_t window_count;
-    mr_spec_text empty;       /* value where the window is empty */
+    mr_spec_text empty; /* value where the window is empty */
 } mr_spec_aggregate;
 
 typedef struct mr_spec_view {
     mr_spec_text name;
-    mr_spec_text from;       /* source; NULL: the `on` source */
+    mr_spec_text from; /* source; NULL: the `on` source */
     mr_spec_texts key;
-    mr_spec_texts lookup;    /* columns of the `on` source that hold the key; NULL: named as in `from` */
+    mr_spec_texts
+        lookup; /* columns of the `on` source that hold the key; NULL: named as in `from` */
     mr_spec_window *windows;
     size_t window_count;
     mr_spec_text where;
     mr_spec_aggregate *aggregates;
     size_t aggregate_count;
     int64_t resolution_us, lateness_us, ttl_us; /* lateness < 0: default */
-    mr_spec_text names; /* pattern of {view} {aggregate} {window}; NULL: {view}_{aggregate}_{window} */
+    mr_spec_text
+        names; /* pattern of {view} {aggregate} {window}; NULL: {view}_{aggregate}_{window} */
 } mr_spec_view;
 
 typedef struct mr_spec_score {
-    mr_spec_text model;    /* a file, a folder, or name@alias */
-    mr_spec_pairs inputs;  /* model input: column */
-    mr_spec_text output;   /* column name; NULL: score */
-    mr_spec_text kind;     /* probability (default) or margin */
+    mr_spec_text model;   /* a file, a folder, or name@alias */
+    mr_spec_pairs inputs; /* model input: column */
+    mr_spec_text output;  /* column name; NULL: score */
+    mr_spec_text kind;    /* probability (default) or margin */
     uint32_t line, column;
 } mr_spec_score;
 
 typedef struct mr_spec_sink {
     mr_spec_text topic;
-    mr_spec_texts columns; /* empty: all */
-    mr_spec_text when;     /* route only; NULL: all rows */
+    mr_spec_texts columns;    /* empty: all */
+    mr_spec_text when;        /* route only; NULL: all rows */
     mr_spec_text sync, codec; /* topic options when the topic is created */
 } mr_spec_sink;
 
@@ -122,9 +124,9 @@ typedef struct mr_spec {
     mr_spec_pairs derive;
     mr_spec_view views[MR_VIEWS_MAX];
     size_t view_count;
-    mr_spec_score score;   /* model.text NULL: none */
+    mr_spec_score score; /* model.text NULL: none */
     mr_spec_pairs decide;
-    mr_spec_sink sink;     /* topic.text NULL: none */
+    mr_spec_sink sink; /* topic.text NULL: none */
     mr_spec_sink routes[MR_SINKS_MAX];
     size_t route_count;
     mr_spec_emit emits[MR_SINKS_MAX];
@@ -133,7 +135,8 @@ typedef struct mr_spec {
 } mr_spec;
 
 /* Reads the tree; texts point into it. */
-mr_status mr_spec_read(const mr_yaml *root, const char *file, mr_arena *arena, mr_spec *out, mr_error *err);
+mr_status mr_spec_read(const mr_yaml *root, const char *file, mr_arena *arena, mr_spec *out,
+                       mr_error *err);
 /* "90s", "1h30m", "7d", ...; false when it is none, or more than a hundred years. */
 bool mr_spec_duration(const char *text, int64_t *out_us);
 /* The keys of every section with what they mean, as Markdown: the reference page. */

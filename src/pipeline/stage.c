@@ -12,13 +12,15 @@
 
 /* ---- computed columns ---- */
 
-static mr_status compute(mr_pipeline *pipeline, const plan_columns *columns, source_rows *rows, mr_error *err)
+static mr_status compute(mr_pipeline *pipeline, const plan_columns *columns, source_rows *rows,
+                         mr_error *err)
 {
     eval_item items[64];
     for (size_t i = 0; i < columns->count;) {
         size_t count = 0;
         for (; i < columns->count && count < MR_COUNT_OF(items); i++, count++)
-            items[count] = (eval_item){columns->items[i].expr, &rows->columns[columns->items[i].index]};
+            items[count] =
+                (eval_item){columns->items[i].expr, &rows->columns[columns->items[i].index]};
         /* Counted before they are there: a failure half way must release those that are. */
         rows->column_count = columns->items[i - 1].index + 1;
         MR_TRY(eval_columns(pipeline, items, count, rows->columns, rows->count, err));
@@ -28,8 +30,8 @@ static mr_status compute(mr_pipeline *pipeline, const plan_columns *columns, sou
 
 /* ---- features ---- */
 
-mr_status run_eval_inputs(mr_pipeline *pipeline, const plan_input *inputs, size_t count, const source_rows *rows,
-                          mr_column *out, mr_error *err)
+mr_status run_eval_inputs(mr_pipeline *pipeline, const plan_input *inputs, size_t count,
+                          const source_rows *rows, mr_column *out, mr_error *err)
 {
     eval_item items[MR_VIEW_INPUTS_MAX];
     for (size_t i = 0; i < count; i++)
@@ -46,7 +48,8 @@ static void add_steps(mr_view_step *steps, const source_rows *rows, uint32_t act
 }
 
 /* The merged sequence as this view sees it; NULL when every record is both an update and a question. */
-static const mr_view_step *make_steps(mr_pipeline *pipeline, const micro_batch *batch, const run_view *view)
+static const mr_view_step *make_steps(mr_pipeline *pipeline, const micro_batch *batch,
+                                      const run_view *view)
 {
     const source_rows *updates = &batch->sources[view->plan->source];
     const source_rows *queries = &batch->sources[pipeline->plan->on];
@@ -60,15 +63,18 @@ static const mr_view_step *make_steps(mr_pipeline *pipeline, const micro_batch *
     return steps;
 }
 
-static mr_status begin_view(mr_pipeline *pipeline, const micro_batch *batch, run_view *view, mr_error *err)
+static mr_status begin_view(mr_pipeline *pipeline, const micro_batch *batch, run_view *view,
+                            mr_error *err)
 {
     const plan_view *plan = view->plan;
     const source_rows *updates = &batch->sources[plan->source];
     const source_rows *queries = &batch->sources[pipeline->plan->on];
     static const mr_column none;
     if (updates->count > 0) {
-        MR_TRY(run_eval_inputs(pipeline, plan->inputs, plan->input_count, updates, view->inputs, err));
-        MR_TRY(run_eval_inputs(pipeline, plan->wheres, plan->where_count, updates, view->wheres, err));
+        MR_TRY(
+            run_eval_inputs(pipeline, plan->inputs, plan->input_count, updates, view->inputs, err));
+        MR_TRY(
+            run_eval_inputs(pipeline, plan->wheres, plan->where_count, updates, view->wheres, err));
     }
     for (size_t i = 0; i < plan->spec.key_count; i++) {
         view->keys[i] = updates->count > 0 ? updates->columns[plan->key_columns[i]] : none;
@@ -80,7 +86,8 @@ static mr_status begin_view(mr_pipeline *pipeline, const micro_batch *batch, run
         .first_position = batch->position,
         .steps = make_steps(pipeline, batch, view),
         .step_count = batch->rows,
-        .updates = {updates->count, view->keys, &updates->columns[update_time], view->inputs, view->wheres},
+        .updates = {updates->count, view->keys, &updates->columns[update_time], view->inputs,
+                    view->wheres},
         .queries = {queries->count, view->lookups, &queries->columns[query_time], NULL, NULL},
         .output_rows = queries->count,
     };
@@ -112,7 +119,8 @@ static void on_workers(mr_pipeline *pipeline, uint32_t rows, void (*task)(void *
         task(pipeline, worker);
 }
 
-static mr_status finish_view(mr_pipeline *pipeline, micro_batch *batch, run_view *view, mr_error *err)
+static mr_status finish_view(mr_pipeline *pipeline, micro_batch *batch, run_view *view,
+                             mr_error *err)
 {
     source_rows *rows = &batch->sources[pipeline->plan->on];
     MR_TRY(mr_view_finish(view->work, &rows->columns[view->plan->first_output], err));
@@ -170,8 +178,8 @@ static void score_range(void *context, int worker)
         out.margins = task->values + first;
     else
         out.scores = task->values + first;
-    err->status = mr_model_score(score->model, score->binding, pipeline->score_columns, first, count, &out,
-                                 pipeline->model_scratches[worker], err);
+    err->status = mr_model_score(score->model, score->binding, pipeline->score_columns, first,
+                                 count, &out, pipeline->model_scratches[worker], err);
 }
 
 static mr_status score(mr_pipeline *pipeline, source_rows *rows, mr_error *err)
@@ -194,9 +202,10 @@ static mr_status score(mr_pipeline *pipeline, source_rows *rows, mr_error *err)
             score_range(&task, worker);
     mr_status status = run_worker_error(pipeline, err);
     for (uint32_t k = 0; k < plan->output_count && status == MR_OK; k++) {
-        rows->columns[plan->first_output + k] = (mr_column){.type = {MR_FLOAT32, 0},
-                                                            .values = task.values + k * stride,
-                                                            .owners = {NULL, mr_buffer_retain(values), NULL}};
+        rows->columns[plan->first_output + k] =
+            (mr_column){.type = {MR_FLOAT32, 0},
+                        .values = task.values + k * stride,
+                        .owners = {NULL, mr_buffer_retain(values), NULL}};
         rows->column_count = plan->first_output + k + 1;
     }
     mr_buffer_release(values);

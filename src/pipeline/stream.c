@@ -38,9 +38,10 @@ static mr_status open_topic(stream_impl *impl, mr_error *err)
 {
     mr_stream *stream = &impl->stream;
     MR_TRY(mr_topic_open(impl->options.log, stream->source->topic, &impl->topic, err));
-    mr_log_reader_options options = {.schema = stream->source->schema, .rows_max = impl->options.rows_max};
-    MR_TRY(mr_log_reader_open(impl->topic, stream->partition, stream->source->start, &options, &impl->reader,
-                              err));
+    mr_log_reader_options options = {.schema = stream->source->schema,
+                                     .rows_max = impl->options.rows_max};
+    MR_TRY(mr_log_reader_open(impl->topic, stream->partition, stream->source->start, &options,
+                              &impl->reader, err));
     impl->ordinal = mr_log_reader_offset(impl->reader);
     impl->end_ordinal = impl->options.until_end ? mr_log_reader_end(impl->reader) : UINT64_MAX;
     return MR_OK;
@@ -113,8 +114,8 @@ mr_status mr_stream_seek(mr_stream *stream, uint64_t ordinal, mr_error *err)
     stream->ended = false;
     impl->ordinal = ordinal;
     if (impl->reader != NULL)
-        return mr_log_reader_seek(impl->reader,
-                                  (mr_log_start){.kind = MR_LOG_START_OFFSET, .offset = ordinal}, err);
+        return mr_log_reader_seek(
+            impl->reader, (mr_log_start){.kind = MR_LOG_START_OFFSET, .offset = ordinal}, err);
     close_file(impl);
     impl->file_index = 0;
     impl->skip_rows = ordinal;
@@ -125,7 +126,8 @@ mr_status mr_stream_seek(mr_stream *stream, uint64_t ordinal, mr_error *err)
 
 /* ---- topics ---- */
 
-static mr_status next_block(stream_impl *impl, mr_batch **out_batch, int64_t *out_append_us, mr_error *err)
+static mr_status next_block(stream_impl *impl, mr_batch **out_batch, int64_t *out_append_us,
+                            mr_error *err)
 {
     mr_log_block block;
     mr_status status = mr_log_reader_next(impl->reader, &block, err);

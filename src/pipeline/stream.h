@@ -32,8 +32,8 @@ typedef mr_status (*stream_reject_fn)(void *context, mr_stream *stream, const st
 typedef struct mr_stream_options {
     mr_fs *fs;
     mr_log *log;
-    uint32_t rows_max;  /* of a chunk */
-    bool until_end;     /* the stream ends where its topic ends now */
+    uint32_t rows_max; /* of a chunk */
+    bool until_end;    /* the stream ends where its topic ends now */
     stream_reject_fn reject;
     void *context;
 } mr_stream_options;
@@ -43,14 +43,15 @@ struct mr_stream {
     uint32_t source_index;
     uint32_t partition;
     char name[MR_NAME_BYTES_MAX + 16]; /* "payments/0" */
-    mr_batch *chunk;       /* NULL: nothing in hand */
-    const int64_t *times;  /* event times of the chunk */
-    uint32_t next;         /* first row not taken */
-    uint64_t chunk_ordinal; /* of the chunk's row 0 */
-    int64_t append_us;     /* wall time at which the chunk's oldest block was appended; 0: files */
-    bool ended;            /* nothing will ever come */
-    int64_t empty_since_ns; /* monotonic; when it was first found without records, INT64_MIN: it has some */
-    uint64_t seen;         /* records taken by this process */
+    mr_batch *chunk;                   /* NULL: nothing in hand */
+    const int64_t *times;              /* event times of the chunk */
+    uint32_t next;                     /* first row not taken */
+    uint64_t chunk_ordinal;            /* of the chunk's row 0 */
+    int64_t append_us; /* wall time at which the chunk's oldest block was appended; 0: files */
+    bool ended;        /* nothing will ever come */
+    int64_t
+        empty_since_ns; /* monotonic; when it was first found without records, INT64_MIN: it has some */
+    uint64_t seen;      /* records taken by this process */
 };
 
 mr_status mr_stream_open(const plan_source *source, uint32_t source_index, uint32_t partition,

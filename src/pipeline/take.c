@@ -55,20 +55,23 @@ static mr_status take_replayed(mr_pipeline *pipeline, micro_batch *batch, mr_err
     if (batch->rows > 0)
         return MR_OK;
     if (pipeline->replay_next == pipeline->replay.count)
-        return MR_FAIL(err, MR_CORRUPT, "the journal of pipeline %s ends at position %llu, before its own end",
+        return MR_FAIL(err, MR_CORRUPT,
+                       "the journal of pipeline %s ends at position %llu, before its own end",
                        pipeline->plan->name, (unsigned long long)pipeline->position);
     const take_run *run = &pipeline->replay.items[pipeline->replay_next];
     const mr_stream *stream = pipeline->streams[run->stream];
-    return MR_FAIL(err, MR_NOT_FOUND,
-                   "replay of pipeline %s: the journal took %u records of %s at %llu, which are not there",
-                   pipeline->plan->name, run->rows, stream->name,
-                   (unsigned long long)mr_stream_ordinal(stream));
+    return MR_FAIL(
+        err, MR_NOT_FOUND,
+        "replay of pipeline %s: the journal took %u records of %s at %llu, which are not there",
+        pipeline->plan->name, run->rows, stream->name,
+        (unsigned long long)mr_stream_ordinal(stream));
 }
 
 /* ---- live ---- */
 
 /* Streams in the order of ties. */
-static bool comes_before(const mr_pipeline *pipeline, uint32_t a, int64_t time_a, uint32_t b, int64_t time_b)
+static bool comes_before(const mr_pipeline *pipeline, uint32_t a, int64_t time_a, uint32_t b,
+                         int64_t time_b)
 {
     if (time_a != time_b)
         return time_a < time_b;
@@ -109,8 +112,8 @@ static bool may_go_on(mr_pipeline *pipeline, bool *out_forced)
 }
 
 /* Takes from heads[best] as long as it stays in front of the others. */
-static uint32_t run_length(const mr_pipeline *pipeline, const merge_head *heads, size_t count, size_t best,
-                           uint32_t rows_max)
+static uint32_t run_length(const mr_pipeline *pipeline, const merge_head *heads, size_t count,
+                           size_t best, uint32_t rows_max)
 {
     const merge_head *head = &heads[best];
     uint32_t end = (uint32_t)MR_MIN((uint64_t)head->end, (uint64_t)head->next + rows_max);
@@ -118,8 +121,9 @@ static uint32_t run_length(const mr_pipeline *pipeline, const merge_head *heads,
         return end - head->next;
     size_t second = best == 0 ? 1 : 0;
     for (size_t i = 0; i < count; i++)
-        if (i != best && comes_before(pipeline, heads[i].stream, heads[i].times[heads[i].next],
-                                      heads[second].stream, heads[second].times[heads[second].next]))
+        if (i != best &&
+            comes_before(pipeline, heads[i].stream, heads[i].times[heads[i].next],
+                         heads[second].stream, heads[second].times[heads[second].next]))
             second = i;
     uint32_t row = head->next + 1;
     while (row < end && comes_before(pipeline, head->stream, head->times[row], heads[second].stream,
@@ -134,8 +138,8 @@ static mr_status merge(mr_pipeline *pipeline, micro_batch *batch, merge_head *he
     while (batch->rows < pipeline->rows_max) {
         size_t best = 0;
         for (size_t i = 1; i < count; i++)
-            if (comes_before(pipeline, heads[i].stream, heads[i].times[heads[i].next], heads[best].stream,
-                             heads[best].times[heads[best].next]))
+            if (comes_before(pipeline, heads[i].stream, heads[i].times[heads[i].next],
+                             heads[best].stream, heads[best].times[heads[best].next]))
                 best = i;
         uint32_t rows = run_length(pipeline, heads, count, best, pipeline->rows_max - batch->rows);
         MR_TRY(add_run(&batch->runs, heads[best].stream, rows, err));
@@ -203,5 +207,6 @@ mr_status run_take(mr_pipeline *pipeline, micro_batch *batch, mr_error *err)
     for (size_t i = 0; i < pipeline->stream_count; i++)
         MR_TRY(mr_stream_fill(pipeline->streams[i], err));
     batch->replayed = pipeline->replaying;
-    return pipeline->replaying ? take_replayed(pipeline, batch, err) : take_live(pipeline, batch, err);
+    return pipeline->replaying ? take_replayed(pipeline, batch, err)
+                               : take_live(pipeline, batch, err);
 }

@@ -74,11 +74,14 @@ static mr_status place_node(yaml_reader *reader, mr_yaml *node)
     return MR_OK;
 }
 
-static mr_status new_node(yaml_reader *reader, const yaml_event_t *event, mr_yaml_kind kind, mr_yaml **out)
+static mr_status new_node(yaml_reader *reader, const yaml_event_t *event, mr_yaml_kind kind,
+                          mr_yaml **out)
 {
-    uint32_t line = (uint32_t)event->start_mark.line + 1, column = (uint32_t)event->start_mark.column + 1;
+    uint32_t line = (uint32_t)event->start_mark.line + 1,
+             column = (uint32_t)event->start_mark.column + 1;
     if (++reader->node_count > MR_YAML_NODES_MAX)
-        return fail_at(reader, line, column, "too many nodes for a configuration (100000 is the limit)");
+        return fail_at(reader, line, column,
+                       "too many nodes for a configuration (100000 is the limit)");
     mr_yaml *node = MR_ARENA_NEW(reader->arena, mr_yaml);
     if (node == NULL)
         return MR_OUT_OF_MEMORY(reader->err);
@@ -120,7 +123,8 @@ static mr_status open_collection(yaml_reader *reader, const yaml_event_t *event,
     if (decorated)
         return fail_at(reader, node->line, node->column, "anchors and tags are not used here");
     if (reader->depth == MR_YAML_DEPTH_MAX)
-        return fail_at(reader, node->line, node->column, "nested too deeply (64 levels is the limit)");
+        return fail_at(reader, node->line, node->column,
+                       "nested too deeply (64 levels is the limit)");
     MR_TRY(place_node(reader, node));
     reader->stack[reader->depth++] = (open_node){.node = node};
     return MR_OK;
@@ -165,7 +169,8 @@ static mr_status parse_failure(yaml_reader *reader)
         return MR_OUT_OF_MEMORY(reader->err);
     return MR_FAIL(reader->err, MR_INVALID, "not valid YAML: %s%s%s",
                    parser->problem != NULL ? parser->problem : "unreadable",
-                   parser->context != NULL ? ", " : "", parser->context != NULL ? parser->context : "");
+                   parser->context != NULL ? ", " : "",
+                   parser->context != NULL ? parser->context : "");
 }
 
 static mr_status read_events(yaml_reader *reader)
@@ -184,8 +189,8 @@ static mr_status read_events(yaml_reader *reader)
     return MR_OK;
 }
 
-mr_status mr_yaml_parse(const char *text, size_t bytes, const char *file, mr_arena *arena, mr_yaml **out,
-                        mr_error *err)
+mr_status mr_yaml_parse(const char *text, size_t bytes, const char *file, mr_arena *arena,
+                        mr_yaml **out, mr_error *err)
 {
     *out = NULL;
     yaml_reader *reader = MR_NEW(yaml_reader);
@@ -219,5 +224,7 @@ const mr_yaml *mr_yaml_get(const mr_yaml *node, const char *key)
 
 const char *mr_yaml_kind_text(mr_yaml_kind kind)
 {
-    return kind == MR_YAML_MAPPING ? "a mapping" : kind == MR_YAML_SEQUENCE ? "a sequence" : "a value";
+    return kind == MR_YAML_MAPPING    ? "a mapping"
+           : kind == MR_YAML_SEQUENCE ? "a sequence"
+                                      : "a value";
 }

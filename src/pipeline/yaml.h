@@ -17,8 +17,8 @@ typedef struct mr_yaml {
     mr_yaml_kind kind;
     const char *key;  /* in a mapping: this child's key; else NULL */
     const char *text; /* scalar: its value, terminated; "" for an empty one */
-    bool plain;       /* scalar: written without quotes (so `null`, `true`, numbers mean themselves) */
-    uint32_t line, column;         /* of the value's first character, from 1; inside the quotes if quoted */
+    bool plain; /* scalar: written without quotes (so `null`, `true`, numbers mean themselves) */
+    uint32_t line, column; /* of the value's first character, from 1; inside the quotes if quoted */
     uint32_t key_line, key_column; /* of the key */
     uint32_t child_count;
     struct mr_yaml *first; /* children in the order written */
@@ -26,8 +26,8 @@ typedef struct mr_yaml {
 } mr_yaml;
 
 /* Parses one document into the arena. `file` names it in errors: file:line:column. */
-mr_status mr_yaml_parse(const char *text, size_t bytes, const char *file, mr_arena *arena, mr_yaml **out,
-                        mr_error *err);
+mr_status mr_yaml_parse(const char *text, size_t bytes, const char *file, mr_arena *arena,
+                        mr_yaml **out, mr_error *err);
 /* The child of that key, or NULL; `node` may be NULL or no mapping. */
 const mr_yaml *mr_yaml_get(const mr_yaml *node, const char *key);
 /* "a mapping", "a sequence", "a value": for error texts. */

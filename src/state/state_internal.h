@@ -65,7 +65,7 @@ struct mr_state {
     bool background;
     uint64_t tick;
     uint64_t advised_bytes; /* heap of the process when huge pages were last asked for */
-    mr_spill *spill; /* NULL: none */
+    mr_spill *spill;        /* NULL: none */
     const mr_spill_kind *spill_kind;
     mr_bytes scratch;
     uint32_t hand_table, hand_slot; /* of evict.c */

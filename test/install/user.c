@@ -10,27 +10,31 @@ static void must(millrace_status status, const char *what, const millrace_error 
 {
     if (status == MILLRACE_OK)
         return;
-    fprintf(stderr, "%s: %s: %s: %s\n", what, millrace_status_name(status), error->place, error->text);
+    fprintf(stderr, "%s: %s: %s: %s\n", what, millrace_status_name(status), error->place,
+            error->text);
     exit(1);
 }
 
-static void on_reject(void *context, uint64_t line, uint64_t column, const char *reason, const void *record,
-                      size_t record_bytes)
+static void on_reject(void *context, uint64_t line, uint64_t column, const char *reason,
+                      const void *record, size_t record_bytes)
 {
     (void)context;
-    printf("rejected %llu:%llu %s (%.*s)\n", (unsigned long long)line, (unsigned long long)column, reason,
-           (int)record_bytes, (const char *)record);
+    printf("rejected %llu:%llu %s (%.*s)\n", (unsigned long long)line, (unsigned long long)column,
+           reason, (int)record_bytes, (const char *)record);
 }
 
 static void append_text(millrace_topic *topic)
 {
-    static const char text[] = "tx,at,amount\n1,2024-05-01T10:00:00Z,10.5\n2,2024-05-01T10:01:00Z,oops\n"
-                               "3,2024-05-01T10:02:00Z,99\n";
+    static const char text[] =
+        "tx,at,amount\n1,2024-05-01T10:00:00Z,10.5\n2,2024-05-01T10:01:00Z,oops\n"
+        "3,2024-05-01T10:02:00Z,99\n";
     millrace_error error;
     uint64_t accepted = 0, rejected = 0;
-    must(millrace_topic_append_text(topic, "csv", text, strlen(text), on_reject, NULL, &accepted, &rejected, &error),
+    must(millrace_topic_append_text(topic, "csv", text, strlen(text), on_reject, NULL, &accepted,
+                                    &rejected, &error),
          "append", &error);
-    printf("accepted %llu, rejected %llu\n", (unsigned long long)accepted, (unsigned long long)rejected);
+    printf("accepted %llu, rejected %llu\n", (unsigned long long)accepted,
+           (unsigned long long)rejected);
 }
 
 /* Reads the topic as an Arrow stream, and gives each batch to another topic without looking into it. */
@@ -69,8 +73,10 @@ static void run_pipeline(millrace_home *home, const char *file)
         must(status, "step", &error);
     struct ArrowSchema schema;
     struct ArrowArray row;
-    must(millrace_pipeline_features(pipeline, "all", "1", &schema, &row, &error), "features", &error);
-    printf("pipeline took %u records; %lld feature columns of one key\n", total, (long long)schema.n_children);
+    must(millrace_pipeline_features(pipeline, "all", "1", &schema, &row, &error), "features",
+         &error);
+    printf("pipeline took %u records; %lld feature columns of one key\n", total,
+           (long long)schema.n_children);
     schema.release(&schema);
     row.release(&row);
     must(millrace_pipeline_stop(pipeline, &error), "stop", &error);
@@ -86,10 +92,12 @@ int main(int argc, char **argv)
     if (argc != 3)
         return 2;
     must(millrace_home_open(argv[1], &home, &error), "open home", &error);
-    must(millrace_topic_create(home, "payments", "tx: int64, at: timestamp, amount: float64", "at", &error),
+    must(millrace_topic_create(home, "payments", "tx: int64, at: timestamp, amount: float64", "at",
+                               &error),
          "create", &error);
-    must(millrace_topic_create(home, "copies", "tx: int64, at: timestamp, amount: float64", NULL, &error), "create",
-         &error);
+    must(millrace_topic_create(home, "copies", "tx: int64, at: timestamp, amount: float64", NULL,
+                               &error),
+         "create", &error);
     if (millrace_topic_create(home, "copies", "tx: int64", NULL, &error) != MILLRACE_EXISTS)
         return 1;
     must(millrace_topic_open(home, "payments", &payments, &error), "open", &error);
