@@ -336,59 +336,122 @@ mr_status mr_batch_gather(const mr_batch *from, const uint32_t *rows, size_t cou
     return status;
 }
 
-/* Appends rows [first, first + count) of a column to a builder's column. */
-static void append_rows(mr_builder_column *to, const mr_column *from, size_t count)
+/* Sets bits [at, at + count) of zeroed bits from bit 0 of `from`; NULL stands for ones. */
+static void put_bits(uint8_t *to, size_t at, const uint8_t *from, size_t count)
 {
-    for (size_t row = 0; row < count; row++) {
-        if (mr_column_is_null(from, row)) {
-            mr_builder_null(to);
-            continue;
-        }
-        switch (from->type.id) {
-        case MR_BOOL:
-            mr_builder_bool(to, mr_bit_get(from->values, row));
-            break;
-        case MR_INT32:
-            mr_builder_int32(to, ((const int32_t *)from->values)[row]);
-            break;
-        case MR_INT64:
-        case MR_TIMESTAMP:
-            mr_builder_int64(to, ((const int64_t *)from->values)[row]);
-            break;
-        case MR_FLOAT32:
-            mr_builder_float32(to, ((const float *)from->values)[row]);
-            break;
-        case MR_FLOAT64:
-            mr_builder_float64(to, ((const double *)from->values)[row]);
-            break;
-        case MR_STRING:
-        case MR_BYTES: {
-            mr_text text = mr_column_text(from, row);
-            mr_builder_text(to, text.bytes, text.size);
-            break;
-        }
-        case MR_VECTOR:
-            mr_builder_vector(to, (const float *)from->values + row * from->type.width);
-            break;
-        case MR_TYPE_COUNT:
-            MR_UNREACHABLE();
-        }
+    size_t i = 0;
+    for (; (at + i) % 8 != 0 && i < count; i++)
+        if (from == NULL || mr_bit_get(from, i))
+            mr_bit_set(to, at + i);
+    for (; i + 8 <= count; i += 8) {
+        unsigned low = from != NULL ? (unsigned)from[i / 8] >> (i % 8) : 0xffu;
+        unsigned high = from != NULL && i % 8 != 0 ? (unsigned)from[i / 8 + 1] << (8 - i % 8) : 0u;
+        to[(at + i) / 8] = (uint8_t)(low | high);
     }
+    for (; i < count; i++)
+        if (from == NULL || mr_bit_get(from, i))
+            mr_bit_set(to, at + i);
+}
+
+static mr_status concat_validity(mr_batch *const *batches, size_t count, uint32_t field,
+                                 size_t rows, mr_column *out, mr_error *err)
+{
+    bool any = false;
+    for (size_t b = 0; b < count; b++)
+        any = any || batches[b]->columns[field].validity != NULL;
+    if (!any)
+        return MR_OK;
+    mr_buffer *bits = mr_buffer_create(mr_bitmap_bytes(rows));
+    if (bits == NULL)
+        return MR_OUT_OF_MEMORY(err);
+    memset(bits->bytes, 0, bits->size);
+    size_t at = 0;
+    for (size_t b = 0; b < count; at += batches[b++]->row_count)
+        put_bits(bits->bytes, at, batches[b]->columns[field].validity, batches[b]->row_count);
+    mr_column_set_validity(out, bits, rows);
+    return MR_OK;
+}
+
+static mr_status concat_text(mr_batch *const *batches, size_t count, uint32_t field, size_t rows,
+                             mr_column *out, mr_error *err)
+{
+    uint64_t total = 0;
+    for (size_t b = 0; b < count; b++) {
+        const int32_t *offsets = batches[b]->columns[field].offsets;
+        total += (uint64_t)(offsets[batches[b]->row_count] - offsets[0]);
+    }
+    if (total > INT32_MAX)
+        return MR_FAIL(err, MR_FULL,
+                       "a text column of %zu rows would hold %llu bytes; 2 GiB is the limit", rows,
+                       (unsigned long long)total);
+    mr_buffer *values = out->owners[1] = mr_buffer_create((size_t)total);
+    mr_buffer *ends = out->owners[2] = mr_buffer_create((rows + 1) * sizeof(int32_t));
+    if (values == NULL || ends == NULL)
+        return MR_OUT_OF_MEMORY(err);
+    int32_t *to = (int32_t *)(void *)ends->bytes, at = 0;
+    for (size_t b = 0; b < count; b++) {
+        const mr_column *from = &batches[b]->columns[field];
+        uint32_t from_rows = batches[b]->row_count;
+        int32_t first = from->offsets[0], bytes = from->offsets[from_rows] - first;
+        for (uint32_t row = 0; row < from_rows; row++)
+            *to++ = from->offsets[row] - first + at;
+        if (bytes > 0)
+            memcpy(values->bytes + at, (const uint8_t *)from->values + first, (size_t)bytes);
+        at += bytes;
+    }
+    *to = at;
+    out->values = values->bytes;
+    out->offsets = (const int32_t *)(const void *)ends->bytes;
+    return MR_OK;
+}
+
+static mr_status concat_fixed(mr_batch *const *batches, size_t count, uint32_t field, size_t rows,
+                              mr_column *out, mr_error *err)
+{
+    void *values;
+    mr_column made;
+    MR_TRY(mr_column_alloc(out->type, rows, &made, &values, err));
+    size_t bytes = mr_type_bytes(out->type), at = 0;
+    for (size_t b = 0; b < count; at += batches[b++]->row_count) {
+        const mr_column *from = &batches[b]->columns[field];
+        if (out->type.id == MR_BOOL)
+            put_bits(values, at, from->values, batches[b]->row_count);
+        else if (batches[b]->row_count > 0)
+            memcpy((uint8_t *)values + at * bytes, from->values, batches[b]->row_count * bytes);
+    }
+    out->owners[1] = made.owners[1];
+    out->values = values;
+    return MR_OK;
 }
 
 mr_status mr_batch_concat(mr_batch *const *batches, size_t count, mr_batch **out, mr_error *err)
 {
     *out = NULL;
-    mr_builder builder;
-    MR_TRY(mr_builder_init(&builder, batches[0]->schema, err));
+    size_t rows = 0;
     for (size_t b = 0; b < count; b++) {
         MR_ASSERT(mr_schema_equal(batches[b]->schema, batches[0]->schema));
-        for (uint32_t i = 0; i < builder.schema->field_count; i++)
-            append_rows(&builder.columns[i], &batches[b]->columns[i], batches[b]->row_count);
+        rows += batches[b]->row_count;
     }
-    mr_status status = mr_builder_finish(&builder, out, err);
-    mr_builder_deinit(&builder);
-    return status;
+    if (rows > MR_BATCH_ROWS_MAX)
+        return MR_FAIL(err, MR_FULL, "a batch of %zu rows; %u is the limit", rows,
+                       MR_BATCH_ROWS_MAX);
+    mr_batch *batch = alloc_batch(batches[0]->schema, rows);
+    mr_status status = batch != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
+    for (uint32_t i = 0; status == MR_OK && i < batch->schema->field_count; i++) {
+        mr_column *column = &batch->columns[i];
+        column->type = batch->schema->fields[i].type;
+        status = concat_validity(batches, count, i, rows, column, err);
+        if (status == MR_OK)
+            status = mr_type_is_text(column->type.id)
+                         ? concat_text(batches, count, i, rows, column, err)
+                         : concat_fixed(batches, count, i, rows, column, err);
+    }
+    if (status != MR_OK) {
+        mr_batch_release(batch);
+        return status;
+    }
+    *out = batch;
+    return MR_OK;
 }
 
 static mr_status null_column(mr_type type, size_t rows, mr_column *out, mr_error *err)

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define JOIN_ROWS_MIN 1024 /* smaller chunks are joined while more is there */
-#define JOIN_MAX      256
+#define JOIN_ROWS_MIN 2048 /* smaller chunks are joined while more is there */
+#define JOIN_MAX      512
 
 typedef struct stream_impl {
     mr_stream stream;
