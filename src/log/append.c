@@ -14,6 +14,7 @@
 
 #define RESERVE_FROM_BYTES (1u << 20)  /* small partitions set nothing aside */
 #define RESERVE_STEP_BYTES (32u << 20) /* disk space set aside at a time */
+#define WRITE_OUT_BYTES    (4u << 20)
 
 /* ---- staging ---- */
 
@@ -98,6 +99,7 @@ static mr_status begin_next(mr_partition *partition, mr_error *err)
     partition->index_base = base_offset;
     partition->end_position = partition->durable_position = segment->first_position;
     partition->reserved_position = 0;
+    partition->written_out_position = 0;
     mr_partition_publish(partition, false);
     return MR_OK;
 }
@@ -138,6 +140,18 @@ static void reserve_space(mr_partition *partition, const mr_topic_options *optio
     partition->reserved_position =
         MR_MAX(end, MR_MIN(options->segment_bytes, end + RESERVE_STEP_BYTES));
     (void)mr_file_reserve(partition->active->file, partition->reserved_position, NULL);
+}
+
+/* Where nobody waits for a sync, the disk is kept busy all the same: else a full segment would have to be written at
+ * once before the next may begin, and its appender would wait. */
+static void write_out(mr_partition *partition, const mr_topic_options *options)
+{
+    uint64_t end = partition->end_position;
+    if (options->sync == MR_LOG_SYNC_ALWAYS || end < partition->written_out_position + WRITE_OUT_BYTES)
+        return;
+    mr_file_write_out(partition->active->file, partition->written_out_position,
+                      end - partition->written_out_position);
+    partition->written_out_position = end;
 }
 
 static mr_status reserve_memory(mr_partition *partition, mr_error *err)
@@ -185,6 +199,7 @@ static mr_status write_block(mr_partition *partition, const mr_topic_options *op
     MR_TRY(mr_file_write(partition->active->file, partition->end_position, block->data, block->size,
                          err));
     grow_end(partition, header);
+    write_out(partition, options);
     return MR_OK;
 }
 

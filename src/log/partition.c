@@ -58,6 +58,7 @@ static void drop_files(mr_partition *partition)
     partition->index_base = MR_LOG_OFFSET_NONE;
     mr_producers_deinit(&partition->producers);
     partition->reserved_position = 0;
+    partition->written_out_position = 0;
 }
 
 void mr_partition_deinit(mr_partition *partition)

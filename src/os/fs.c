@@ -66,6 +66,12 @@ mr_status mr_file_reserve(mr_file *file, uint64_t size, mr_error *err)
     return file->kind->reserve(file, size, err);
 }
 
+void mr_file_write_out(mr_file *file, uint64_t offset, uint64_t size)
+{
+    if (file->kind->write_out != NULL)
+        file->kind->write_out(file, offset, size);
+}
+
 mr_status mr_file_size(mr_file *file, uint64_t *out_size, mr_error *err)
 {
     *out_size = 0;

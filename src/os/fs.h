@@ -53,6 +53,7 @@ typedef struct mr_fs_kind {
     mr_status (*sync)(mr_file *file, mr_error *err);
     mr_status (*truncate)(mr_file *file, uint64_t size, mr_error *err);
     mr_status (*reserve)(mr_file *file, uint64_t size, mr_error *err);
+    void (*write_out)(mr_file *file, uint64_t offset, uint64_t size); /* NULL: nothing to do */
     mr_status (*size)(mr_file *file, uint64_t *out_size, mr_error *err);
     mr_status (*map)(mr_file *file, uint64_t offset, size_t size, mr_mapping *out, mr_error *err);
     void (*unmap)(mr_fs *fs, mr_mapping *mapping);
@@ -94,6 +95,9 @@ mr_status mr_file_sync(mr_file *file, mr_error *err);
 mr_status mr_file_truncate(mr_file *file, uint64_t size, mr_error *err);
 /* Sets disk space aside without changing the size; may do nothing. MR_FULL when there is none. */
 mr_status mr_file_reserve(mr_file *file, uint64_t size, mr_error *err);
+/* Starts to bring written bytes to the disk without waiting for it, so that a later sync finds less to do. Promises
+ * nothing. */
+void mr_file_write_out(mr_file *file, uint64_t offset, uint64_t size);
 mr_status mr_file_size(mr_file *file, uint64_t *out_size, mr_error *err);
 /* Maps bytes that were written; they must not be truncated away while mapped. */
 mr_status mr_file_map(mr_file *file, uint64_t offset, size_t size, mr_mapping *out, mr_error *err);

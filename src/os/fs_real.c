@@ -191,6 +191,11 @@ static mr_status real_reserve(mr_file *file, uint64_t size, mr_error *err)
                                               : MR_OK;
 }
 
+static void real_write_out(mr_file *file, uint64_t offset, uint64_t size)
+{
+    (void)sync_file_range(fd_of(file), (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
+}
+
 static mr_status real_size(mr_file *file, uint64_t *out_size, mr_error *err)
 {
     struct stat info;
@@ -358,6 +363,7 @@ static const mr_fs_kind real_kind = {
     .sync = real_sync,
     .truncate = real_truncate,
     .reserve = real_reserve,
+    .write_out = real_write_out,
     .size = real_size,
     .map = real_map,
     .unmap = real_unmap,
