@@ -26,7 +26,6 @@
 
 #define STREAMS_MAX       256
 #define BATCH_ROWS        4096
-#define RUN_POSITION_NONE UINT64_MAX
 
 /* `rows` records of one stream in a row. */
 typedef struct take_run {
@@ -184,7 +183,6 @@ typedef struct run_view {
     mr_view *view;
     mr_view_work *work;
     mr_column *inputs, *wheres, *keys, *lookups, *outputs;
-    int64_t stream_time;
 } run_view;
 
 struct mr_pipeline {
@@ -217,8 +215,6 @@ struct mr_pipeline {
     mr_error *worker_errors;
     mr_scratch **model_scratches;
     mr_column *score_columns;
-    float *score_values;
-    uint32_t score_stride;
     uint32_t *selection;
     uint32_t rows_max;
     mr_batch *last_output;

@@ -98,13 +98,6 @@ void mr_stream_close(mr_stream *stream)
     mr_free(impl);
 }
 
-mr_status mr_stream_start(mr_stream *stream, uint64_t *out_ordinal, mr_error *err)
-{
-    (void)err;
-    *out_ordinal = mr_stream_ordinal(stream);
-    return MR_OK;
-}
-
 /* ---- seeking ---- */
 
 mr_status mr_stream_seek(mr_stream *stream, uint64_t ordinal, mr_error *err)
@@ -320,9 +313,4 @@ uint64_t mr_stream_lag(mr_stream *stream)
 mr_log_reader *mr_stream_reader(mr_stream *stream)
 {
     return impl_of(stream)->reader;
-}
-
-uint64_t mr_stream_rejects(const mr_stream *stream)
-{
-    return ((const stream_impl *)(const void *)stream)->reject_count;
 }

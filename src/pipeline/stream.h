@@ -57,8 +57,6 @@ struct mr_stream {
 mr_status mr_stream_open(const plan_source *source, uint32_t source_index, uint32_t partition,
                          const mr_stream_options *options, mr_stream **out, mr_error *err);
 void mr_stream_close(mr_stream *stream); /* NULL is allowed */
-/* Where a first run starts. */
-mr_status mr_stream_start(mr_stream *stream, uint64_t *out_ordinal, mr_error *err);
 /* Goes on at that record. MR_NOT_FOUND: retention has taken it; the text says how much is gone. */
 mr_status mr_stream_seek(mr_stream *stream, uint64_t ordinal, mr_error *err);
 /* Gets a chunk when none is in hand; leaves `chunk` NULL when there is nothing now. */
@@ -69,7 +67,5 @@ uint64_t mr_stream_ordinal(const mr_stream *stream); /* of the next record to ta
 /* Records that can be seen and are not taken. */
 uint64_t mr_stream_lag(mr_stream *stream);
 mr_log_reader *mr_stream_reader(mr_stream *stream); /* NULL for files */
-/* Newest-known number of rejects reported; see stream_reject. */
-uint64_t mr_stream_rejects(const mr_stream *stream);
 
 #endif
