@@ -177,12 +177,6 @@ static mr_status add_top(feature_key *key, const feature_lane *lane, base_lane *
     return mr_values_add(key->slot, &to->top, identity, text, by, err);
 }
 
-static double lane_number(const feature_lane *lane, const uint8_t *element)
-{
-    return lane->is_float ? load_f64(element + lane->value)
-                          : (double)(int64_t)load_u64(element + lane->value);
-}
-
 static mr_status add_lane(feature_key *key, const feature_lane *lane, base_lane *to,
                           const uint8_t *element, mr_error *err)
 {
@@ -202,8 +196,8 @@ static mr_status add_lane(feature_key *key, const feature_lane *lane, base_lane 
     if ((parts & PART_TOP) != 0)
         MR_TRY(add_top(key, lane, to, element, err));
     if ((parts & PART_SKETCH) != 0)
-        MR_TRY(mr_sketch_add(key->slot, &to->sketch, mr_sketch_key(lane_number(lane, element)), 1,
-                             err));
+        MR_TRY(mr_sketch_add(key->slot, &to->sketch, mr_sketch_key(element_number(lane, element)),
+                             1, err));
     to->count += count;
     return MR_OK;
 }

@@ -7,29 +7,27 @@
  *   base            time, rows | per lane: varint count, then if > 0 its parts | decayed values
  * Bounds, cells, trees and capacities are left out: they are made again when asked for (invariant 2 of
  * feature_internal.h). Tables are written in order of value. Thread: the slot's worker. */
-#include "feature/feature_internal.h"
+#include "feature/codec.h"
 
-#include <stdlib.h>
-
-static void put_signed(mr_bytes *out, int64_t value)
+void codec_put_signed(mr_bytes *out, int64_t value)
 {
     mr_bytes_append_varint(out, (uint64_t)value << 1 ^ (uint64_t)(value >> 63));
 }
 
-static int64_t get_signed(mr_reader *from)
+int64_t codec_get_signed(mr_reader *from)
 {
     uint64_t value = mr_reader_varint(from);
     return (int64_t)(value >> 1 ^ (0 - (value & 1)));
 }
 
-static mr_status corrupt(mr_error *err, const char *what)
+mr_status codec_corrupt(mr_error *err, const char *what)
 {
     return MR_FAIL(err, MR_CORRUPT, "the stored state of a key is damaged: %s", what);
 }
 
 /* ---- bits of a value: number or text ---- */
 
-static void put_bits(mr_bytes *out, bool is_float, bool is_text, uint64_t bits)
+void codec_put_bits(mr_bytes *out, bool is_float, bool is_text, uint64_t bits)
 {
     if (is_text) {
         mr_bytes_append_varint(out, text_of(bits)->size);
@@ -37,16 +35,16 @@ static void put_bits(mr_bytes *out, bool is_float, bool is_text, uint64_t bits)
     } else if (is_float) {
         mr_bytes_append_u64(out, bits);
     } else {
-        put_signed(out, (int64_t)bits);
+        codec_put_signed(out, (int64_t)bits);
     }
 }
 
-static mr_status get_text(mr_slot *slot, mr_reader *from, feature_text **out, mr_error *err)
+mr_status codec_get_text(mr_slot *slot, mr_reader *from, feature_text **out, mr_error *err)
 {
     uint64_t size = mr_reader_varint(from);
     const uint8_t *bytes = size <= INT32_MAX ? mr_reader_bytes(from, (size_t)size) : NULL;
     if (bytes == NULL)
-        return corrupt(err, "a text goes beyond its end");
+        return codec_corrupt(err, "a text goes beyond its end");
     *out = text_create(slot, bytes, (size_t)size);
     return *out != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
 }
@@ -56,17 +54,17 @@ static bool is_infinite(uint64_t bits)
     return (bits & ~(UINT64_C(1) << 63)) == UINT64_C(0x7ff) << 52;
 }
 
-static mr_status get_bits(mr_slot *slot, mr_reader *from, bool is_float, bool is_text,
-                          uint64_t *out, mr_error *err)
+mr_status codec_get_bits(mr_slot *slot, mr_reader *from, bool is_float, bool is_text, uint64_t *out,
+                         mr_error *err)
 {
     if (is_text) {
         feature_text *text = NULL;
-        MR_TRY(get_text(slot, from, &text, err));
+        MR_TRY(codec_get_text(slot, from, &text, err));
         *out = (uint64_t)(uintptr_t)text;
         return MR_OK;
     }
-    *out = is_float ? mr_reader_u64(from) : (uint64_t)get_signed(from);
-    return is_float && is_infinite(*out) ? corrupt(err, "an infinite value") : MR_OK;
+    *out = is_float ? mr_reader_u64(from) : (uint64_t)codec_get_signed(from);
+    return is_float && is_infinite(*out) ? codec_corrupt(err, "an infinite value") : MR_OK;
 }
 
 /* ---- records ---- */
@@ -79,7 +77,7 @@ static void put_raw(const feature_plan *plan, const uint8_t *element, mr_bytes *
     for (uint32_t i = 0; i < plan->input_count; i++) {
         const feature_input *input = &plan->inputs[i];
         if (input->is_float || (flags >> input->flag & 1) != 0)
-            put_bits(out, input->is_float, input->is_text, load_u64(element + input->offset));
+            codec_put_bits(out, input->is_float, input->is_text, load_u64(element + input->offset));
     }
 }
 
@@ -91,7 +89,7 @@ static void put_tile(const feature_plan *plan, const uint8_t *element, mr_bytes 
         mr_bytes_append_varint(out, head.count);
         if (head.count == 0)
             continue;
-        put_signed(out, head.exponent);
+        codec_put_signed(out, head.exponent);
         mr_bytes_append(out, element + lane->tile_sum, lane->tile_least - lane->tile_sum);
         if ((lane->parts & PART_TREE) != 0)
             mr_bytes_append(out, element + lane->tile_least, 16);
@@ -103,13 +101,13 @@ static mr_status get_raw(feature_key *key, mr_reader *from, uint8_t *element, mr
     const feature_plan *plan = key->plan;
     uint64_t flags = mr_reader_varint(from), time = load_u64(element);
     if (!plan->flag_word && flags >> FLAG_BITS != 0)
-        return corrupt(err, "flags that are not in use");
+        return codec_corrupt(err, "flags that are not in use");
     for (uint32_t i = 0; i < plan->input_count; i++) {
         const feature_input *input = &plan->inputs[i];
         uint64_t bits = 0;
         if (input->is_float || (flags >> input->flag & 1) != 0) {
             mr_status status =
-                get_bits(key->slot, from, input->is_float, input->is_text, &bits, err);
+                codec_get_bits(key->slot, from, input->is_float, input->is_text, &bits, err);
             if (status != MR_OK)
                 return status;
         }
@@ -133,228 +131,17 @@ static mr_status get_tile(feature_key *key, mr_reader *from, uint8_t *element, m
         uint64_t count = mr_reader_varint(from);
         if (count == 0)
             continue;
-        int64_t exponent = get_signed(from);
+        int64_t exponent = codec_get_signed(from);
         size_t sums = lane->tile_least - lane->tile_sum,
                order = (lane->parts & PART_TREE) != 0 ? 16 : 0;
         const uint8_t *bytes = mr_reader_bytes(from, sums + order);
         if (bytes == NULL || count > UINT32_MAX || exponent < -1074 || exponent > 971 ||
             (!lane->is_float && exponent != 0))
-            return corrupt(err, "a tile");
+            return codec_corrupt(err, "a tile");
         feature_tile head = {(uint32_t)count, (int32_t)exponent};
         memcpy(element + lane->tile_count, &head, sizeof head);
         memcpy(element + lane->tile_sum, bytes, sums + order);
     }
-    return MR_OK;
-}
-
-/* ---- base: tables in order of value ---- */
-
-static int by_identity(const void *a, const void *b)
-{
-    uint64_t left = ((const mr_value_count *)a)->identity,
-             right = ((const mr_value_count *)b)->identity;
-    return (left > right) - (left < right);
-}
-
-static void put_values(const mr_values *values, bool is_text, bool counts, mr_bytes *out)
-{
-    mr_bytes sorted = {0};
-    for (uint32_t i = 0; i < mr_values_places(values); i++)
-        if (values->places[i].count > 0)
-            mr_bytes_append(&sorted, &values->places[i], sizeof values->places[i]);
-    mr_value_count *items = (mr_value_count *)(void *)sorted.data;
-    size_t count = sorted.size / sizeof *items;
-    if (count > 1)
-        qsort(items, count, sizeof *items, by_identity);
-    mr_bytes_append_varint(out, count);
-    for (size_t i = 0; i < count; i++) {
-        if (counts)
-            mr_bytes_append_varint(out, items[i].count);
-        if (is_text && counts)
-            put_bits(out, false, true, (uint64_t)(uintptr_t)items[i].text);
-        else
-            mr_bytes_append_u64(out, items[i].identity);
-    }
-    out->failed = out->failed || sorted.failed;
-    mr_bytes_deinit(&sorted);
-}
-
-static mr_status get_values(mr_slot *slot, mr_reader *from, bool is_text, bool counts,
-                            mr_values **values, mr_error *err)
-{
-    uint64_t count = mr_reader_varint(from);
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t by = counts ? mr_reader_varint(from) : 1, identity = 0;
-        feature_text *text = NULL;
-        if (is_text && counts)
-            MR_TRY(get_text(slot, from, &text, err));
-        else
-            identity = mr_reader_u64(from);
-        mr_status status = MR_OK;
-        if (from->failed || by == 0)
-            status = corrupt(err, "a table of values");
-        else
-            status =
-                mr_values_add(slot, values, text != NULL ? text->hash : identity, text, by, err);
-        text_destroy(slot, text);
-        MR_TRY(status);
-    }
-    return MR_OK;
-}
-
-static void put_super(const uint64_t *stored, mr_bytes *out)
-{
-    mr_bytes_append_varint(out, stored != NULL ? stored[0] : 0);
-    for (uint32_t i = 0; stored != NULL && i < (uint32_t)stored[0]; i++)
-        mr_bytes_append_u64(out, stored[1 + i]);
-}
-
-static mr_status get_super(mr_slot *slot, mr_reader *from, uint64_t **stored, mr_error *err)
-{
-    uint64_t head = mr_reader_varint(from);
-    uint64_t first = head >> 32, count = head & UINT32_MAX;
-    if (first + count > MR_SUPER_WORDS || mr_reader_left(from) < count * 8)
-        return corrupt(err, "a sum");
-    *stored = mr_slot_alloc(slot, (1 + (size_t)count) * sizeof **stored);
-    if (*stored == NULL)
-        return MR_OUT_OF_MEMORY(err);
-    (*stored)[0] = head;
-    for (size_t i = 0; i < count; i++)
-        (*stored)[1 + i] = mr_reader_u64(from);
-    return MR_OK;
-}
-
-static void put_sketch(const mr_sketch *sketch, mr_bytes *out)
-{
-    uint32_t used = sketch != NULL ? sketch->used : 0;
-    mr_bytes_append_varint(out, used);
-    for (uint32_t i = 0; i < used; i++) {
-        put_signed(out, sketch->buckets[i].key);
-        mr_bytes_append_varint(out, sketch->buckets[i].count);
-    }
-}
-
-static mr_status get_sketch(mr_slot *slot, mr_reader *from, mr_sketch **sketch, mr_error *err)
-{
-    uint64_t used = mr_reader_varint(from);
-    for (uint64_t i = 0; i < used; i++) {
-        int64_t key = get_signed(from);
-        uint64_t count = mr_reader_varint(from);
-        if (from->failed || count == 0)
-            return corrupt(err, "a sketch");
-        MR_TRY(mr_sketch_add(slot, sketch, key, count, err));
-    }
-    return MR_OK;
-}
-
-static void put_lane(const feature_lane *lane, const base_lane *at, mr_bytes *out)
-{
-    uint32_t parts = lane->base_parts;
-    mr_bytes_append_varint(out, at->count);
-    if (at->count == 0)
-        return;
-    if ((parts & PART_SUM) != 0)
-        put_super(at->sum, out);
-    if ((parts & PART_SQUARE) != 0)
-        put_super(at->squares, out);
-    if ((parts & PART_TREE) != 0) {
-        mr_bytes_append_u64(out, at->least);
-        mr_bytes_append_u64(out, at->greatest);
-    }
-    if ((parts & PART_ENDS) != 0) {
-        put_signed(out, at->first_us);
-        put_signed(out, at->last_us);
-        put_bits(out, lane->is_float, lane->is_text, at->first);
-        put_bits(out, lane->is_float, lane->is_text, at->last);
-    }
-    if ((parts & PART_DISTINCT) != 0) {
-        mr_bytes_append_byte(out, at->registers != NULL);
-        if (at->registers != NULL)
-            mr_bytes_append(out, at->registers->ranks, MR_REGISTER_COUNT);
-        else
-            put_values(at->distinct, lane->is_text, false, out);
-    }
-    if ((parts & PART_TOP) != 0)
-        put_values(at->top, lane->is_text, true, out);
-    if ((parts & PART_SKETCH) != 0)
-        put_sketch(at->sketch, out);
-}
-
-static mr_status get_distinct(feature_key *key, mr_reader *from, base_lane *at, mr_error *err)
-{
-    if (mr_reader_u8(from) == 0)
-        return get_values(key->slot, from, false, false, &at->distinct, err);
-    const uint8_t *ranks = mr_reader_bytes(from, MR_REGISTER_COUNT);
-    if (ranks == NULL)
-        return corrupt(err, "registers");
-    for (int i = 0; i < MR_REGISTER_COUNT; i++)
-        if (ranks[i] >= MR_RANKS)
-            return corrupt(err, "a register");
-    at->registers = mr_slot_alloc(key->slot, sizeof *at->registers);
-    if (at->registers == NULL)
-        return MR_OUT_OF_MEMORY(err);
-    memcpy(at->registers->ranks, ranks, MR_REGISTER_COUNT);
-    return MR_OK;
-}
-
-static mr_status get_lane(feature_key *key, const feature_lane *lane, mr_reader *from,
-                          base_lane *at, mr_error *err)
-{
-    uint32_t parts = lane->base_parts;
-    at->count = mr_reader_varint(from);
-    if (at->count == 0)
-        return MR_OK;
-    if ((parts & PART_SUM) != 0)
-        MR_TRY(get_super(key->slot, from, &at->sum, err));
-    if ((parts & PART_SQUARE) != 0)
-        MR_TRY(get_super(key->slot, from, &at->squares, err));
-    if ((parts & PART_TREE) != 0) {
-        at->least = mr_reader_u64(from);
-        at->greatest = mr_reader_u64(from);
-    }
-    if ((parts & PART_ENDS) != 0) {
-        at->first_us = get_signed(from);
-        at->last_us = get_signed(from);
-        MR_TRY(get_bits(key->slot, from, lane->is_float, lane->is_text, &at->first, err));
-        MR_TRY(get_bits(key->slot, from, lane->is_float, lane->is_text, &at->last, err));
-    }
-    if ((parts & PART_DISTINCT) != 0)
-        MR_TRY(get_distinct(key, from, at, err));
-    if ((parts & PART_TOP) != 0)
-        MR_TRY(get_values(key->slot, from, lane->is_text, true, &at->top, err));
-    return (parts & PART_SKETCH) != 0 ? get_sketch(key->slot, from, &at->sketch, err) : MR_OK;
-}
-
-void base_encode(const feature_key *key, mr_bytes *out)
-{
-    const feature_plan *plan = key->plan;
-    base_state *base = base_of(key);
-    mr_bytes_append_byte(out, base != NULL);
-    if (base == NULL)
-        return;
-    put_signed(out, base->time_us);
-    mr_bytes_append_varint(out, base->rows);
-    for (uint32_t i = 0; i < plan->lane_count; i++)
-        if (plan->lanes[i].base != NONE)
-            put_lane(&plan->lanes[i], &base_lanes(base)[plan->lanes[i].base], out);
-    for (uint32_t i = 0; i < plan->decay_count; i++)
-        mr_bytes_append_u64(out, load_u64((const uint8_t *)&base_decays(plan, base)[i]));
-}
-
-mr_status base_decode(feature_key *key, mr_reader *from, mr_error *err)
-{
-    const feature_plan *plan = key->plan;
-    base_state *base = base_create(key, err);
-    if (base == NULL)
-        return MR_NO_MEMORY;
-    base->time_us = get_signed(from);
-    base->rows = mr_reader_varint(from);
-    for (uint32_t i = 0; i < plan->lane_count; i++)
-        if (plan->lanes[i].base != NONE)
-            MR_TRY(
-                get_lane(key, &plan->lanes[i], from, &base_lanes(base)[plan->lanes[i].base], err));
-    for (uint32_t i = 0; i < plan->decay_count; i++)
-        store_u64((uint8_t *)&base_decays(plan, base)[i], mr_reader_u64(from));
     return MR_OK;
 }
 
@@ -368,7 +155,7 @@ static void encode_state(void *context, mr_slot *slot, const void *value, mr_byt
     mr_bytes_append_varint(out, state->end - state->first);
     for (uint32_t i = state->first; i < state->end; i++) {
         const uint8_t *element = element_at(key.plan, state, i);
-        put_signed(out, element_time(element) - before);
+        codec_put_signed(out, element_time(element) - before);
         before = element_time(element);
         if (key.plan->tiled)
             put_tile(key.plan, element, out);
@@ -384,10 +171,10 @@ static mr_status decode_records(feature_key *key, mr_reader *from, uint64_t coun
     key_state *state = state_of(key);
     int64_t time = 0;
     for (uint64_t i = 0; i < count; i++) {
-        int64_t delta = get_signed(from);
+        int64_t delta = codec_get_signed(from);
         if (from->failed || (i > 0 && delta < 0) || delta > MR_TIME_MAX_US - MR_TIME_MIN_US ||
             delta < MR_TIME_MIN_US || time + delta > MR_TIME_MAX_US + plan->resolution_us)
-            return corrupt(err, "times do not ascend");
+            return codec_corrupt(err, "times do not ascend");
         time += delta;
         uint8_t *element = element_at(plan, state, state->end);
         memset(element, 0, plan->element_bytes);
@@ -404,16 +191,16 @@ static mr_status decode_state(void *context, mr_slot *slot, void *value, mr_read
     feature_key key = {&((mr_view *)context)->plan, slot, value, NULL};
     uint64_t count = mr_reader_varint(from);
     if (count > mr_reader_left(from))
-        return corrupt(err, "the number of records");
+        return codec_corrupt(err, "the number of records");
     MR_TRY(ring_reserve(&key, (uint32_t)count, err));
     MR_TRY(decode_records(&key, from, count, err));
     if (mr_reader_u8(from) != 0) {
         if (!key.plan->has_base)
-            return corrupt(err, "a base that the view does not have");
+            return codec_corrupt(err, "a base that the view does not have");
         MR_TRY(base_decode(&key, from, err));
     }
     if (from->failed)
-        return corrupt(err, "its length");
+        return codec_corrupt(err, "its length");
     ring_renew(&key);
     return MR_OK;
 }

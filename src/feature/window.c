@@ -88,13 +88,6 @@ window_bounds window_find(const feature_key *key, const feature_window *window, 
 
 /* ---- cells ---- */
 
-static inline void *pointer_at(const feature_key *key, uint32_t offset)
-{
-    void *pointer;
-    memcpy(&pointer, key->value + offset, sizeof pointer);
-    return pointer;
-}
-
 static void add_square(const feature_key *key, const feature_cell *cell, const mr_square *square,
                        int sign)
 {
@@ -135,7 +128,7 @@ static mr_status add_values(feature_key *key, const feature_lane *lane, const fe
                             const uint8_t *element, int sign, mr_error *err)
 {
     mr_status status = MR_OK;
-    mr_values *values = pointer_at(key, cell->table);
+    mr_values *values = value_pointer(key, cell->table);
     uint64_t identity = value_identity(lane, element);
     if (sign > 0) {
         const feature_text *text = (cell->parts & PART_TEXTS) != 0 && lane->is_text
@@ -154,7 +147,7 @@ static mr_status add_bucket(feature_key *key, const feature_lane *lane, const fe
                             const uint8_t *element, int sign, mr_error *err)
 {
     mr_status status = MR_OK;
-    mr_sketch *sketch = pointer_at(key, cell->sketch);
+    mr_sketch *sketch = value_pointer(key, cell->sketch);
     if (sketch == NULL)
         return MR_OK;
     double value = lane->is_float ? load_f64(element + lane->value)
@@ -229,12 +222,12 @@ void window_reset(feature_key *key, const feature_window *window)
         if ((cell->parts & PART_SQUARE) != 0)
             memset(key->value + cell->square, 0, sizeof(mr_square));
         if ((cell->parts & PART_TABLE) != 0) {
-            mr_values *values = pointer_at(key, cell->table);
+            mr_values *values = value_pointer(key, cell->table);
             mr_values_free(key->slot, &values);
             memcpy(key->value + cell->table, &values, sizeof values);
         }
         if ((cell->parts & PART_SKETCH) != 0) {
-            mr_sketch *sketch = pointer_at(key, cell->sketch);
+            mr_sketch *sketch = value_pointer(key, cell->sketch);
             mr_sketch_free(key->slot, &sketch);
             memcpy(key->value + cell->sketch, &sketch, sizeof sketch);
         }
