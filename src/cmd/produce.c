@@ -21,6 +21,8 @@
 #define BATCHES_PER_COMMIT                                                                         \
     16 /* one sync for so many batches, unless someone waits at the other end */
 
+#define RETENTION_NS INT64_C(1000000000)
+
 typedef struct produce {
     mr_session *session;
     mr_log *log;
@@ -35,6 +37,7 @@ typedef struct produce {
     uint64_t producer_id; /* of the current file; 0: none */
     uint64_t row;         /* accepted rows of the current file so far */
     uint64_t read, good, duplicates;
+    int64_t next_retention_ns;
     mr_rejects dead;
     mr_ingest ingest;
     mr_progress progress;
@@ -94,6 +97,16 @@ static mr_status choose_partitions(produce *self, mr_error *err)
 }
 
 /* ---- appending ---- */
+
+/* Whoever writes a topic keeps it within its retention, also while the input never ends. */
+static mr_status retain(produce *self, mr_error *err)
+{
+    int64_t now_ns = self->session->clock->mono_ns(self->session->clock);
+    if (now_ns < self->next_retention_ns)
+        return MR_OK;
+    self->next_retention_ns = now_ns + RETENTION_NS;
+    return mr_topic_retain(self->topic, NULL, NULL, NULL, err);
+}
 
 static mr_status append(produce *self, uint32_t partition, mr_batch *batch, uint64_t first,
                         uint64_t next, mr_error *err)
@@ -177,7 +190,8 @@ static mr_status commit(produce *self, mr_error *err)
         if (self->end_offset[i] > 0)
             MR_TRY(mr_topic_commit(self->topic, i, self->end_offset[i], err));
     self->uncommitted = 0;
-    return mr_rejects_commit(&self->dead, err);
+    MR_TRY(mr_rejects_commit(&self->dead, err));
+    return retain(self, err);
 }
 
 /* ---- files ---- */
@@ -293,7 +307,6 @@ static mr_status produce_all(produce *self, mr_error *err)
     mr_status status = produce_files(self, err);
     if (status == MR_OK || status == MR_INTERRUPTED)
         summarise(self);
-    /* Whoever writes a topic keeps it within its retention. */
     return status == MR_OK ? mr_topic_retain(self->topic, NULL, NULL, NULL, err) : status;
 }
 

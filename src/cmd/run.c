@@ -24,6 +24,7 @@ static mr_status read_options(const mr_arguments *arguments, mr_pipeline_options
     options->batch_rows_max = (uint32_t)rows;
     options->checkpoint_interval_ms = interval_us / 1000;
     options->until_end = mr_arguments_flag(arguments, "until-end");
+    options->skip_removed = mr_arguments_flag(arguments, "skip-removed");
     return MR_OK;
 }
 
@@ -36,13 +37,25 @@ static void summarise(mr_running *running)
         mr_output_printf(&session->out,
                          "{\"pipeline\":\"%s\",\"records\":%" PRIu64 ",\"decisions\":%" PRIu64
                          ",\"dead_letters\":%" PRIu64 ",\"late\":%" PRIu64 ",\"replayed\":%" PRIu64
-                         ",\"position\":%" PRIu64 ",\"lag\":%" PRIu64 "}\n",
+                         ",\"removed\":%" PRIu64 ",\"position\":%" PRIu64 ",\"lag\":%" PRIu64 "}\n",
                          mr_plan_name(running->plan), stats.records, stats.decisions,
-                         stats.dead_letters, stats.late, stats.replayed, stats.position, stats.lag);
+                         stats.dead_letters, stats.late, stats.replayed, stats.removed,
+                         stats.position, stats.lag);
     mr_session_say(session,
                    "%s: %" PRIu64 " records, %" PRIu64 " decisions, %" PRIu64 " dead letters",
                    mr_plan_name(running->plan), stats.records, stats.decisions, stats.dead_letters);
     session->exit_code = stats.dead_letters > 0 ? MR_EXIT_DEAD_LETTERS : 0;
+}
+
+static void say_removed(mr_running *running)
+{
+    mr_pipeline_stats stats;
+    mr_pipeline_stats_get(running->pipeline, &stats);
+    if (stats.removed > 0)
+        mr_session_say(running->session,
+                       "%s: goes on behind %" PRIu64
+                       " records that retention removed before they were read",
+                       mr_plan_name(running->plan), stats.removed);
 }
 
 static mr_status run_pipeline(mr_running *running, const char *path, mr_error *err)
@@ -51,6 +64,7 @@ static mr_status run_pipeline(mr_running *running, const char *path, mr_error *e
     mr_session *session = running->session;
     MR_TRY(read_options(&session->arguments, &running->options, err));
     MR_TRY(mr_running_open(running, path, err));
+    say_removed(running);
     mr_panel_begin(&panel, session, &session->say, mr_plan_name(running->plan), session->verbose,
                    running->pipeline);
     MR_TRY(mr_running_run(running, &panel, NULL, NULL, err));
@@ -79,6 +93,8 @@ static const struct mr_operand operands[] = {
 static const struct mr_option options[] = {
     {"until-end", '\0', NULL, NULL, NULL,
      "stop when the sources have been read to where they end now"},
+    {"skip-removed", '\0', NULL, NULL, NULL,
+     "go on behind records that retention removed before they were read, and say how many"},
     {"workers", 'w', "N", NULL, NULL, "threads; one per processor when not given"},
     {"batch-rows", '\0', "N", "4096", NULL, "most records taken at once"},
     {"memory", '\0', "SIZE", NULL, NULL, "for keyed state; half of the machine's when not given"},
@@ -96,6 +112,8 @@ static const mr_example examples[] = {
 static const mr_verb_exit exits[] = {
     {0, "stopped cleanly, by a signal or at the end"},
     {MR_EXIT_DEAD_LETTERS, "the same, but some records were refused and went to the dead letters"},
+    {3, "retention removed records before they were read: what was read is decided and "
+        "checkpointed, and the message says how many are gone"},
     {5, "the state in this home is of another plan; the message says which way out there is"},
     {10, "the pipeline runs already"},
     {0},

@@ -147,7 +147,8 @@ static void reserve_space(mr_partition *partition, const mr_topic_options *optio
 static void write_out(mr_partition *partition, const mr_topic_options *options)
 {
     uint64_t end = partition->end_position;
-    if (options->sync == MR_LOG_SYNC_ALWAYS || end < partition->written_out_position + WRITE_OUT_BYTES)
+    if (options->sync == MR_LOG_SYNC_ALWAYS ||
+        end < partition->written_out_position + WRITE_OUT_BYTES)
         return;
     mr_file_write_out(partition->active->file, partition->written_out_position,
                       end - partition->written_out_position);

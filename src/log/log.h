@@ -289,14 +289,17 @@ mr_status mr_position_delete(mr_topic *topic, const char *name, mr_error *err);
 
 /* ---- upkeep ---- */
 
-/* Asked before records below `end_offset` go: false keeps them (this time). A running pipeline
- * checkpoints past them first. No lock is held. */
+/* Asked before records below `end_offset` go: false keeps them (this time). No lock is held. */
 typedef bool (*mr_retention_fn)(void *context, mr_topic *topic, uint32_t partition,
                                 uint64_t end_offset);
 /* Removes sealed segments beyond the topic's age and size; takes over the partitions for writing if
  * need be. may_take may be NULL. *out_bytes: freed. */
 mr_status mr_topic_retain(mr_topic *topic, mr_retention_fn may_take, void *context,
                           uint64_t *out_bytes, mr_error *err);
+
+/* The first offset that retention leaves in a partition that may hold `bytes`. Reads only. */
+mr_status mr_topic_kept_from(mr_topic *topic, uint32_t partition, uint64_t bytes,
+                             uint64_t *out_offset, mr_error *err);
 
 typedef struct mr_scrub_report {
     uint64_t bytes_checked;

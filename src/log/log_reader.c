@@ -22,10 +22,16 @@ static mr_status update_limit(mr_log_reader *reader, mr_error *err)
         return MR_OK;
     }
     /* The writer has gone on to another file, so this one is whole; what follows it is looked up. */
-    mr_segment *same;
-    MR_TRY(mr_partition_open_segment(reader->partition, reader->segment->base_offset, &same,
-                                     &reader->next_base, err));
+    mr_segment *same = NULL;
+    mr_status status = mr_partition_open_segment(reader->partition, reader->segment->base_offset,
+                                                 &same, &reader->next_base, err);
+    if (status == MR_NOT_FOUND) { /* retention took its name; what is open is read to its end */
+        mr_error_clear(err);
+        reader->next_base = MR_LOG_OFFSET_NONE;
+        status = MR_OK;
+    }
     mr_segment_release(same);
+    MR_TRY(status);
     MR_TRY(mr_file_size(reader->segment->file, &reader->limit, err));
     reader->sealed = true;
     return MR_OK;

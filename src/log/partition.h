@@ -61,7 +61,8 @@ struct mr_partition {
     uint64_t index_base; /* which segment it is of; MR_LOG_OFFSET_NONE: of none */
     mr_producers producers;
     uint64_t reserved_position; /* disk space set aside up to here */
-    uint64_t written_out_position; /* of the active segment: the system was asked to write what is below */
+    uint64_t
+        written_out_position; /* of the active segment: the system was asked to write what is below */
 
     uint64_t end_offset; /* writer: written */
     uint64_t end_position;

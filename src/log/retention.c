@@ -3,7 +3,8 @@
  * (1) Whole sealed segments only, oldest first, each removal durable before the next: a crash leaves a log
  *     that begins later, never one with a hole.
  * (2) Age is by time of append, which never runs ahead of us; event time may be anything.
- * (3) Readers do not hold anything back; the callback may, for a running pipeline's checkpoint. */
+ * (3) Readers do not hold anything back. Who must not fall behind asks mr_topic_kept_from how far retention
+ *     will come; the callback is for a topic that has one reader only, its owner. */
 #include "log/partition.h"
 
 #include "base/assert.h"
@@ -148,6 +149,26 @@ mr_status mr_topic_retain(mr_topic *topic, mr_retention_fn may_take, void *conte
         status = retain_partition(&topic->partitions[i], may_take, context, &freed, err);
     if (out_bytes != NULL)
         *out_bytes = freed;
+    return status;
+}
+
+mr_status mr_topic_kept_from(mr_topic *topic, uint32_t partition, uint64_t bytes,
+                             uint64_t *out_offset, mr_error *err)
+{
+    *out_offset = 0;
+    mr_partition *of = mr_topic_partition(topic, partition, err);
+    if (of == NULL)
+        return MR_INVALID;
+    mr_mutex_lock(&of->lock);
+    mr_status status = of->writing ? MR_OK : mr_partition_list_segments(of, err);
+    uint64_t kept = 0;
+    for (size_t i = of->segment_count; status == MR_OK && i > 0 && kept < bytes; i--) {
+        uint64_t size = 0;
+        *out_offset = of->segments[i - 1].base_offset;
+        status = segment_bytes(of, *out_offset, &size, err);
+        kept += size;
+    }
+    mr_mutex_unlock(&of->lock);
     return status;
 }
 

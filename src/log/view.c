@@ -8,6 +8,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define TAIL_WAIT_NS INT64_C(5000000000)
+#define TAIL_STEP_NS INT64_C(1000000)
+
 /* ---- the end ---- */
 
 /* `lock` held. MR_NOT_FOUND or MR_CORRUPT: there is no valid record. */
@@ -22,10 +25,28 @@ static mr_status read_tail(mr_partition *partition, mr_tail *out, mr_error *err)
     return mr_tail_read(partition->tail_file, partition->salt, out, err);
 }
 
+/* Somebody is just taking over a partition that never told its end: it will, when it has recovered. */
+static bool await_tail(mr_partition *partition)
+{
+    mr_clock *clock = partition->topic->log->clock;
+    mr_status status = MR_NOT_FOUND;
+    for (int64_t waited = 0; status != MR_OK && waited < TAIL_WAIT_NS; waited += TAIL_STEP_NS) {
+        mr_tail tail;
+        clock->sleep_ns(clock, TAIL_STEP_NS);
+        mr_mutex_lock(&partition->lock);
+        status = partition->writing ? MR_OK : read_tail(partition, &tail, NULL);
+        mr_mutex_unlock(&partition->lock);
+    }
+    return status == MR_OK;
+}
+
 static mr_status recover_if_orphaned(mr_partition *partition, bool tail_valid, mr_error *err)
 {
     mr_status status = mr_partition_settle(partition, err);
-    return status == MR_BUSY && tail_valid ? MR_OK : status; /* alive, and it tells us */
+    if (status != MR_BUSY || !(tail_valid || await_tail(partition)))
+        return status;
+    mr_error_clear(err); /* alive, and it tells us */
+    return MR_OK;
 }
 
 /* `lock` held. MR_OK with *out_orphan: look again after a recovery. */

@@ -253,11 +253,8 @@ static mr_status open_pipeline(mr_plan *plan, const mr_pipeline_options *options
         mr_pipeline_close(pipeline);
         return status;
     }
-    mr_clock *clock = options->clock;
     pipeline->next_checkpoint_ns =
-        clock->mono_ns(clock) +
-        (options->checkpoint_interval_ms == 0 ? 60000 : options->checkpoint_interval_ms) *
-            INT64_C(1000000);
+        options->clock->mono_ns(options->clock) + run_checkpoint_interval_ns(pipeline);
     *out = pipeline;
     return MR_OK;
 }
@@ -440,6 +437,7 @@ mr_status mr_pipeline_step(mr_pipeline *pipeline, uint32_t *out_rows, mr_error *
                        pipeline->plan->name);
     micro_batch *batch = &pipeline->batch;
     mr_status status = run_take(pipeline, batch, err);
+    pipeline->place_removed = status == MR_NOT_FOUND;
     if (status == MR_OK && batch->rows > 0)
         status = process(pipeline, batch, err);
     run_rows_release(pipeline, batch);
@@ -479,9 +477,25 @@ static bool stop_asked(const mr_pipeline_watch *watch)
 /* How long to wait for records: no longer than syncs and silent sources allow. */
 static int64_t wait_ns(mr_pipeline *pipeline, int64_t tick_ns)
 {
-    bool held = more_waits(pipeline); /* records are in hand, but a silent source holds them up */
-    int64_t wait = held ? INT64_C(1000000) : IDLE_WAIT_NS;
+    /* Records are in hand, but a silent source holds them up; or a checkpoint wants its next steps. */
+    bool soon = more_waits(pipeline) || mr_state_checkpoint_running(pipeline->state);
+    int64_t wait = soon ? INT64_C(1000000) : IDLE_WAIT_NS;
     return MR_MAX(MR_MIN(wait, tick_ns), 0);
+}
+
+/* Retention overtook the pipeline. What it took is decided and checkpointed, so that the next start can go on
+ * behind the gap, if it is told to. */
+static mr_status stop_before_gap(mr_pipeline *pipeline, mr_error *err)
+{
+    mr_error stop = {0};
+    mr_status status = mr_pipeline_stop(pipeline, &stop);
+    if (status != MR_OK && err != NULL)
+        *err = stop;
+    if (status != MR_OK)
+        return status;
+    mr_error_prefix(err, "pipeline %s was overtaken by retention and stopped",
+                    pipeline->plan->name);
+    return MR_NOT_FOUND;
 }
 
 mr_status mr_pipeline_run(mr_pipeline *pipeline, const mr_pipeline_watch *watch, mr_error *err)
@@ -493,6 +507,8 @@ mr_status mr_pipeline_run(mr_pipeline *pipeline, const mr_pipeline_watch *watch,
         mr_status status = mr_pipeline_step(pipeline, &rows, err);
         if (status == MR_END)
             break;
+        if (pipeline->place_removed)
+            return stop_before_gap(pipeline, err);
         MR_TRY(status);
         if (rows > 0 && watch != NULL && watch->taken != NULL)
             watch->taken(watch->context, pipeline->last_output);

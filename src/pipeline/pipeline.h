@@ -63,8 +63,9 @@ typedef struct mr_pipeline_options {
     uint32_t batch_rows_max;        /* 0: 4096 */
     uint64_t memory_bytes;          /* state's budget; 0: half of the machine */
     int64_t checkpoint_interval_ms; /* 0: 60 s; < 0: only at a clean stop */
-    bool until_end;                 /* stop when all sources have been read to where they end now */
-    bool stepped;                   /* no threads at all: for simulation */
+    bool skip_removed; /* go on behind records that retention took before they were read */
+    bool until_end;    /* stop when all sources have been read to where they end now */
+    bool stepped;      /* no threads at all: for simulation */
 } mr_pipeline_options;
 
 /* Opens sources, state and sinks, recovers (loads the checkpoint, replays the journal) and is ready. The
@@ -118,7 +119,8 @@ typedef struct mr_pipeline_stats {
     uint64_t late;         /* for a feature view: beyond its lateness; still decided */
     uint64_t late_windows; /* for an emitting window: put to the dead letters */
     uint64_t replayed;     /* records taken again at open */
-    uint64_t lag;          /* records visible in the sources and not taken yet */
+    uint64_t removed; /* records passed over at open, as retention had taken them (skip_removed) */
+    uint64_t lag;     /* records visible in the sources and not taken yet */
     uint64_t checkpoints;
     int64_t recovery_ns;
     uint64_t state_keys, state_keys_spilled, state_bytes;

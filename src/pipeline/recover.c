@@ -8,7 +8,9 @@
  * (1) A manifest is written only when the sinks and the journal are durable beyond every slot in it, so a
  *     replay never needs the features of a record that a slot has passed already.
  * (2) A view that the checkpoint does not have is filled by a replay from the first record; when that is not
- *     all there any more, the pipeline is refused, for the values would be wrong without anyone seeing it. */
+ *     all there any more, the pipeline is refused, for the values would be wrong without anyone seeing it.
+ * (3) Retention does not wait for us, so checkpoints keep ahead of it: one begins when what the last one needs
+ *     is in the older half of what a topic keeps, and no later than after a quarter of the age it keeps. */
 #include "pipeline/run_internal.h"
 
 #include "base/assert.h"
@@ -18,6 +20,11 @@
 
 #define FLOW_VERSION   1
 #define SLOTS_PER_STEP 16
+#define SLOTS_IN_HASTE 64 /* retention is near */
+
+#define RETENTION_LOOK_NS  INT64_C(100000000)
+#define CHECKPOINT_MS      60000
+#define CHECKPOINTS_IN_AGE 4
 
 /* ---- flow bytes ---- */
 
@@ -49,6 +56,34 @@ static mr_stream *find_stream(mr_pipeline *pipeline, const char *name, size_t by
     return NULL;
 }
 
+/* The place may be gone. After a clean stop nothing before it is needed, so the pipeline can go on behind the gap
+ * when it is told to; after a crash the replay needs what is gone, and there is no way on. */
+static mr_status go_on_at(mr_pipeline *pipeline, mr_stream *stream, uint64_t ordinal, mr_error *err)
+{
+    mr_status status = mr_stream_seek(stream, ordinal, err);
+    if (status != MR_NOT_FOUND)
+        return status;
+    const char *name = pipeline->plan->name;
+    if (mr_journal_position_end(pipeline->journal) > pipeline->position) {
+        mr_error_prefix(
+            err,
+            "pipeline %s has to take records again that are gone; give it a new name to "
+            "start afresh",
+            name);
+        return status;
+    }
+    if (!pipeline->options.skip_removed) {
+        mr_error_prefix(err, "pipeline %s can go on without them: run it with --skip-removed",
+                        name);
+        return status;
+    }
+    mr_error_clear(err);
+    uint64_t removed;
+    MR_TRY(mr_stream_seek_kept(stream, ordinal, &removed, err));
+    pipeline->stats.removed += removed;
+    return MR_OK;
+}
+
 static mr_status decode_flow(mr_pipeline *pipeline, const mr_bytes *flow, uint64_t *out_journal,
                              mr_error *err)
 {
@@ -68,7 +103,7 @@ static mr_status decode_flow(mr_pipeline *pipeline, const mr_bytes *flow, uint64
         mr_stream *stream =
             reader.failed ? NULL : find_stream(pipeline, (const char *)name, bytes, &index);
         if (stream != NULL)
-            MR_TRY(mr_stream_seek(stream, ordinal, err));
+            MR_TRY(go_on_at(pipeline, stream, ordinal, err));
     }
     if (!reader.failed)
         MR_TRY(run_emits_decode(pipeline, &reader, err));
@@ -138,39 +173,27 @@ static mr_status replay_all(mr_pipeline *pipeline, mr_error *err)
     return MR_OK;
 }
 
-mr_status run_recover(mr_pipeline *pipeline, mr_error *err)
-{
-    mr_clock *clock = pipeline->options.clock;
-    int64_t start_ns = clock->mono_ns(clock);
-    mr_state_recovery found = {0};
-    MR_TRY(mr_state_recover(pipeline->state, &found, err));
-    mr_status status;
-    uint64_t journal_offset = 0;
-    if (found.found && found.tables_missing == 0) {
-        pipeline->position = found.position_min;
-        status = decode_flow(pipeline, &found.flow, &journal_offset, err);
-        if (status == MR_OK)
-            status = mr_journal_rewind(pipeline->journal, journal_offset, err);
-    } else {
-        status = start_from_journal(pipeline, err);
-    }
-    mr_bytes_deinit(&found.flow);
-    pipeline->commit.position_done = pipeline->position; /* nothing below is waited for */
-    if (status == MR_OK)
-        status = run_emits_restore(pipeline, err);
-    if (status == MR_OK)
-        status = replay_all(pipeline, err);
-    pipeline->stats.position = pipeline->position;
-    pipeline->stats.recovery_ns = clock->mono_ns(clock) - start_ns;
-    return status;
-}
-
 /* ---- checkpoints ---- */
 
-static int64_t interval_ns(const mr_pipeline *pipeline)
+int64_t run_checkpoint_interval_ns(const mr_pipeline *pipeline)
 {
     int64_t ms = pipeline->options.checkpoint_interval_ms;
-    return (ms == 0 ? 60000 : ms) * 1000000;
+    ms = ms == 0 ? CHECKPOINT_MS : ms;
+    for (size_t i = 0; i < pipeline->stream_count; i++)
+        ms = MR_MIN(ms, mr_stream_age_max_ms(pipeline->streams[i]) / CHECKPOINTS_IN_AGE);
+    return ms * 1000000;
+}
+
+/* Whether a checkpoint is wanted before its time, because retention comes near what the last one needs. */
+static bool retention_near(mr_pipeline *pipeline, int64_t now)
+{
+    if (now < pipeline->next_retention_ns)
+        return false;
+    pipeline->next_retention_ns = now + RETENTION_LOOK_NS;
+    for (size_t i = 0; i < pipeline->stream_count; i++)
+        if (mr_stream_wants_checkpoint(pipeline->streams[i]))
+            return true;
+    return false;
 }
 
 static mr_status begin(mr_pipeline *pipeline, mr_error *err)
@@ -183,6 +206,8 @@ static mr_status begin(mr_pipeline *pipeline, mr_error *err)
                                                 pipeline->position, flow.data, flow.size, err);
     mr_bytes_deinit(&flow);
     pipeline->checkpoint_slots_done = false;
+    for (size_t i = 0; i < pipeline->stream_count; i++)
+        pipeline->streams[i]->round_ordinal = mr_stream_ordinal(pipeline->streams[i]);
     size_t kept = MR_COUNT_OF(pipeline->checkpoint_starts);
     memmove(pipeline->checkpoint_starts + 1, pipeline->checkpoint_starts,
             (kept - 1) * sizeof pipeline->checkpoint_starts[0]);
@@ -228,6 +253,8 @@ static mr_status finish(mr_pipeline *pipeline, bool wait, bool *out_done, mr_err
     if (!*out_done)
         return MR_OK;
     pipeline->checkpoint_journal_done = false;
+    for (size_t i = 0; i < pipeline->stream_count; i++)
+        pipeline->streams[i]->checkpoint_ordinal = pipeline->streams[i]->round_ordinal;
     pipeline->stats.checkpoints++;
     return retain(pipeline, err);
 }
@@ -259,13 +286,46 @@ mr_status run_checkpoint_tick(mr_pipeline *pipeline, bool all, mr_error *err)
     mr_clock *clock = pipeline->options.clock;
     int64_t now = clock->mono_ns(clock);
     if (!mr_state_checkpoint_running(pipeline->state)) {
-        if (now < pipeline->next_checkpoint_ns)
+        pipeline->checkpoint_in_haste = retention_near(pipeline, now);
+        if (now < pipeline->next_checkpoint_ns && !pipeline->checkpoint_in_haste)
             return MR_OK;
-        pipeline->next_checkpoint_ns = now + interval_ns(pipeline);
+        pipeline->next_checkpoint_ns = now + run_checkpoint_interval_ns(pipeline);
         return begin(pipeline, err);
     }
     if (!pipeline->checkpoint_slots_done)
-        return write_slots(pipeline, SLOTS_PER_STEP, err);
+        return write_slots(pipeline,
+                           pipeline->checkpoint_in_haste ? SLOTS_IN_HASTE : SLOTS_PER_STEP, err);
     bool done;
     return finish(pipeline, false, &done, err);
+}
+
+/* ---- the way back ---- */
+
+mr_status run_recover(mr_pipeline *pipeline, mr_error *err)
+{
+    mr_clock *clock = pipeline->options.clock;
+    int64_t start_ns = clock->mono_ns(clock);
+    mr_state_recovery found = {0};
+    MR_TRY(mr_state_recover(pipeline->state, &found, err));
+    mr_status status;
+    uint64_t journal_offset = 0;
+    if (found.found && found.tables_missing == 0) {
+        pipeline->position = found.position_min;
+        status = decode_flow(pipeline, &found.flow, &journal_offset, err);
+        if (status == MR_OK)
+            status = mr_journal_rewind(pipeline->journal, journal_offset, err);
+    } else {
+        status = start_from_journal(pipeline, err);
+    }
+    mr_bytes_deinit(&found.flow);
+    pipeline->commit.position_done = pipeline->position; /* nothing below is waited for */
+    if (status == MR_OK)
+        status = run_emits_restore(pipeline, err);
+    if (status == MR_OK)
+        status = replay_all(pipeline, err);
+    if (status == MR_OK && pipeline->stats.removed > 0 && !pipeline->at_rest)
+        status = checkpoint_now(pipeline, err); /* from now on behind the gap, whatever happens */
+    pipeline->stats.position = pipeline->position;
+    pipeline->stats.recovery_ns = clock->mono_ns(clock) - start_ns;
+    return status;
 }

@@ -24,8 +24,8 @@
 #include "state/spill.h"
 #include "state/state.h"
 
-#define STREAMS_MAX       256
-#define BATCH_ROWS        4096
+#define STREAMS_MAX 256
+#define BATCH_ROWS  4096
 
 /* `rows` records of one stream in a row. */
 typedef struct take_run {
@@ -221,6 +221,8 @@ struct mr_pipeline {
     committer commit;
     uint64_t position; /* of the next record to take */
     int64_t next_checkpoint_ns;
+    int64_t next_retention_ns;    /* when to look next how close retention has come */
+    bool checkpoint_in_haste;     /* this round began because retention was near */
     bool checkpoint_slots_done;   /* all images of this round are written ... */
     uint64_t checkpoint_position; /* ... by this position */
     struct {
@@ -228,7 +230,9 @@ struct mr_pipeline {
     } checkpoint_starts[4]; /* where the last rounds began, newest first */
     bool checkpoint_journal_done;
     bool failed;
-    bool at_rest; /* reads only: no lock, no sinks, nothing written */
+    bool
+        place_removed; /* ... because retention took what it was to read next: nothing else is wrong */
+    bool at_rest;      /* reads only: no lock, no sinks, nothing written */
     mr_mutex stats_mutex;
     mr_pipeline_stats stats;
 };
@@ -273,6 +277,7 @@ uint64_t run_commit_position(mr_pipeline *pipeline);
  * follow it. Any thread. */
 mr_status run_commit_journal(mr_pipeline *pipeline, mr_error *err);
 /* recover.c */
+int64_t run_checkpoint_interval_ns(const mr_pipeline *pipeline);
 mr_status run_recover(mr_pipeline *pipeline, mr_error *err);
 /* Maps the entry's stream numbers to ours, in pipeline->replay_map. */
 mr_status run_replay_map(mr_pipeline *pipeline, const journal_entry *entry, mr_error *err);

@@ -43,6 +43,7 @@ static mr_status open_topic(stream_impl *impl, mr_error *err)
     MR_TRY(mr_log_reader_open(impl->topic, stream->partition, stream->source->start, &options,
                               &impl->reader, err));
     impl->ordinal = mr_log_reader_offset(impl->reader);
+    stream->checkpoint_ordinal = impl->ordinal;
     impl->end_ordinal = impl->options.until_end ? mr_log_reader_end(impl->reader) : UINT64_MAX;
     return MR_OK;
 }
@@ -106,6 +107,7 @@ mr_status mr_stream_seek(mr_stream *stream, uint64_t ordinal, mr_error *err)
     drop_chunk(stream);
     stream->ended = false;
     impl->ordinal = ordinal;
+    stream->checkpoint_ordinal = ordinal;
     if (impl->reader != NULL)
         return mr_log_reader_seek(
             impl->reader, (mr_log_start){.kind = MR_LOG_START_OFFSET, .offset = ordinal}, err);
@@ -115,6 +117,40 @@ mr_status mr_stream_seek(mr_stream *stream, uint64_t ordinal, mr_error *err)
     impl->reject_count = 0;
     impl->ordinal = 0;
     return MR_OK;
+}
+
+mr_status mr_stream_seek_kept(mr_stream *stream, uint64_t ordinal, uint64_t *out_removed,
+                              mr_error *err)
+{
+    stream_impl *impl = impl_of(stream);
+    mr_log_start first = {.kind = MR_LOG_START_FIRST};
+    MR_TRY(mr_log_reader_seek(impl->reader, first, err));
+    uint64_t kept = MR_MAX(ordinal, mr_log_reader_offset(impl->reader));
+    *out_removed = kept - ordinal;
+    return mr_stream_seek(stream, kept, err);
+}
+
+/* ---- retention ---- */
+
+/* Retention may come at any moment and take all beyond the topic's size, so half of that size is near. A look
+ * that fails is made again. */
+bool mr_stream_wants_checkpoint(mr_stream *stream)
+{
+    stream_impl *impl = impl_of(stream);
+    if (impl->topic == NULL || mr_stream_ordinal(stream) == stream->checkpoint_ordinal)
+        return false;
+    uint64_t bytes = mr_topic_get_options(impl->topic).retention_bytes, kept_from = 0;
+    return bytes > 0 &&
+           mr_topic_kept_from(impl->topic, stream->partition, MR_MAX(bytes / 2, 1), &kept_from,
+                              NULL) == MR_OK &&
+           stream->checkpoint_ordinal < kept_from;
+}
+
+int64_t mr_stream_age_max_ms(const mr_stream *stream)
+{
+    const stream_impl *impl = (const stream_impl *)(const void *)stream;
+    uint64_t ms = impl->topic != NULL ? mr_topic_get_options(impl->topic).retention_age_ms : 0;
+    return ms > 0 && ms < INT64_MAX ? (int64_t)ms : INT64_MAX;
 }
 
 /* ---- topics ---- */

@@ -52,6 +52,8 @@ struct mr_stream {
     int64_t
         empty_since_ns; /* monotonic; when it was first found without records, INT64_MIN: it has some */
     uint64_t seen;      /* records taken by this process */
+    uint64_t checkpoint_ordinal; /* where the newest checkpoint goes on: needed after a crash */
+    uint64_t round_ordinal;      /* where the checkpoint that is being written will */
 };
 
 mr_status mr_stream_open(const plan_source *source, uint32_t source_index, uint32_t partition,
@@ -59,7 +61,15 @@ mr_status mr_stream_open(const plan_source *source, uint32_t source_index, uint3
 void mr_stream_close(mr_stream *stream); /* NULL is allowed */
 /* Goes on at that record. MR_NOT_FOUND: retention has taken it; the text says how much is gone. */
 mr_status mr_stream_seek(mr_stream *stream, uint64_t ordinal, mr_error *err);
-/* Gets a chunk when none is in hand; leaves `chunk` NULL when there is nothing now. */
+/* Goes on at the first record that retention has left. *out_removed: how many are passed over. */
+mr_status mr_stream_seek_kept(mr_stream *stream, uint64_t ordinal, uint64_t *out_removed,
+                              mr_error *err);
+/* Retention may soon take records behind checkpoint_ordinal, and a checkpoint now would not need them. */
+bool mr_stream_wants_checkpoint(mr_stream *stream);
+/* How old a record of the stream may get before retention takes it; INT64_MAX: it stays. */
+int64_t mr_stream_age_max_ms(const mr_stream *stream);
+/* Gets a chunk when none is in hand; leaves `chunk` NULL when there is nothing now. MR_NOT_FOUND: retention has
+ * taken what comes next; nothing else has changed. */
 mr_status mr_stream_fill(mr_stream *stream, mr_error *err);
 /* Counts `rows` of the chunk as taken; drops the chunk when it was the last. */
 void mr_stream_take(mr_stream *stream, uint32_t rows);
