@@ -7,7 +7,7 @@
 #ifndef MR_MODEL_TREE_KERNEL_H
 #define MR_MODEL_TREE_KERNEL_H
 
-#include "model/tree.h"
+#include "model/tree_ranks.h"
 
 #define MR_TREE_BLOCK_ROWS 512 /* rows given to a batch kernel at most */
 
@@ -25,9 +25,10 @@ struct mr_tree_kernel {
     const char *name;
     mr_tree_cpu cpu;         /* what it needs */
     bool (*runs_here)(void); /* asks the processor; NULL: everywhere */
-    /* *out NULL with MR_OK: the forest's shape is not for this kernel. The forest outlives the plan.
-     * `fast`: sums may be reordered. */
-    mr_status (*plan)(const mr_forest *forest, bool fast, mr_tree_plan **out, mr_error *err);
+    /* *out NULL with MR_OK: the forest's shape is not for this kernel. The forest outlives the plan, the ranks do
+     * not. `fast`: sums may be reordered. */
+    mr_status (*plan)(const mr_forest *forest, const mr_tree_ranks *ranks, bool fast,
+                      mr_tree_plan **out, mr_error *err);
     void (*destroy)(mr_tree_plan *plan);
     /* count <= MR_TREE_BLOCK_ROWS; margin g of row r to margins[g * stride + r]. NULL: rows only. */
     void (*batch)(const mr_tree_plan *plan, const mr_column *const *inputs, size_t first,
@@ -36,11 +37,13 @@ struct mr_tree_kernel {
     void (*row)(const mr_tree_plan *plan, const float *inputs, float *margins, uint8_t *scratch);
 };
 
-extern const mr_tree_kernel mr_tree_walk; /* tree_walk.c */
+extern const mr_tree_kernel mr_tree_walk;    /* tree_walk.c */
+extern const mr_tree_kernel mr_tree_answers; /* tree_answers.c */
 #if defined(__x86_64__)
 extern const mr_tree_kernel mr_tree_masks_avx512; /* tree_masks_avx512.c */
 extern const mr_tree_kernel mr_tree_masks_avx2;   /* tree_masks_avx2.c */
 extern const mr_tree_kernel mr_tree_ranks_avx512; /* tree_ranks_avx512.c */
+extern const mr_tree_kernel mr_tree_lanes_avx512; /* tree_lanes_avx512.c */
 #endif
 
 /* A float as an integer with the same order (-0 and 0 alike); NaN is not allowed. Two's complement of the

@@ -13,12 +13,9 @@
 typedef struct maker {
     mr_mask_plan *plan;
     const mr_forest *forest;
+    const mr_tree_ranks *known;
     uint32_t mask_bytes, masks_max;
-    uint64_t *pairs; /* (feature, key of threshold), sorted */
-    size_t pair_count;
     uint32_t *feature_at; /* per feature of the model: index in plan->features + 1, 0: not used */
-    int32_t *keys;        /* sorted distinct thresholds, all features behind each other */
-    uint32_t *first_key;  /* per plan feature */
     uint32_t *stamp;      /* per question: chunk that asks it + 1 */
     uint32_t *local;      /* per question: its mask in the chunk */
     size_t question_count;
@@ -27,51 +24,11 @@ typedef struct maker {
     bool fits;
 } maker;
 
-/* ---- sorting 64-bit numbers by bytes ---- */
-
-static void radix_pass(const uint64_t *from, uint64_t *to, size_t count, unsigned shift)
-{
-    size_t starts[257] = {0};
-    for (size_t i = 0; i < count; i++)
-        starts[(from[i] >> shift & 255) + 1]++;
-    for (int b = 0; b < 256; b++)
-        starts[b + 1] += starts[b];
-    for (size_t i = 0; i < count; i++)
-        to[starts[from[i] >> shift & 255]++] = from[i];
-}
-
-/* Eight passes: the result is back in `values`. */
-static void radix_sort(uint64_t *values, uint64_t *spare, size_t count)
-{
-    for (unsigned shift = 0; shift < 64; shift += 16) {
-        radix_pass(values, spare, count, shift);
-        radix_pass(spare, values, count, shift + 8);
-    }
-}
-
 /* ---- thresholds ---- */
 
 static bool is_question(const mr_tree_node *node)
 {
     return node->feature != MR_TREE_LEAF;
-}
-
-static mr_status collect_pairs(maker *m, mr_error *err)
-{
-    const mr_forest *forest = m->forest;
-    m->pairs = mr_alloc(sizeof(uint64_t) * ((size_t)forest->node_count + 1));
-    uint64_t *spare = mr_alloc(sizeof(uint64_t) * ((size_t)forest->node_count + 1));
-    if (m->pairs != NULL && spare != NULL) {
-        for (uint32_t i = 0; i < forest->node_count; i++) {
-            const mr_tree_node *node = &forest->nodes[i];
-            if (is_question(node) && node->set == 0)
-                m->pairs[m->pair_count++] = (uint64_t)node->feature << 32 |
-                                            ((uint32_t)mr_tree_key(node->value) ^ 0x80000000u);
-        }
-        radix_sort(m->pairs, spare, m->pair_count);
-    }
-    mr_free(spare);
-    return m->pairs != NULL && spare != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
 }
 
 static void note_feature(maker *m, uint32_t feature)
@@ -99,21 +56,12 @@ static uint32_t levels_for(uint32_t thresholds)
     return levels;
 }
 
-/* Distinct thresholds of each feature; features with categories only have none. */
+/* Those with thresholds first, in their order among the ranks; then those with categories only. */
 static void list_features(maker *m)
 {
-    for (size_t i = 0; i < m->pair_count; i++)
-        note_feature(m, (uint32_t)(m->pairs[i] >> 32));
-    size_t key_count = 0;
-    for (size_t i = 0; i < m->pair_count; i++) {
-        mr_mask_feature *feature = feature_of(m, (uint32_t)(m->pairs[i] >> 32));
-        bool first = i == 0 || m->pairs[i] >> 32 != m->pairs[i - 1] >> 32;
-        if (first)
-            m->first_key[feature - m->plan->features] = (uint32_t)key_count;
-        if (first || m->pairs[i] != m->pairs[i - 1]) {
-            m->keys[key_count++] = (int32_t)((uint32_t)m->pairs[i] ^ 0x80000000u);
-            feature->threshold_count++;
-        }
+    for (uint32_t f = 0; f < m->known->feature_count; f++) {
+        note_feature(m, m->known->features[f].feature);
+        m->plan->features[f].threshold_count = m->known->features[f].count;
     }
     for (uint32_t i = 0; i < m->forest->node_count; i++)
         if (m->forest->nodes[i].set != 0)
@@ -163,26 +111,18 @@ static bool sets_fit(const mr_forest *forest)
     return true;
 }
 
-static float key_float(int32_t key)
-{
-    union {
-        int32_t i;
-        float f;
-    } bits = {key >= 0 ? key : (int32_t)(INT32_MIN - (int64_t)key)};
-    return bits.f;
-}
-
 /* Thresholds i of level l: the middles of the 2^l intervals the levels above leave. */
 static void fill_table(const maker *m, uint32_t f, float *table)
 {
     const mr_mask_feature *feature = &m->plan->features[f];
-    const int32_t *keys = m->keys + m->first_key[f];
+    const float *thresholds =
+        f < m->known->feature_count ? m->known->thresholds + m->known->features[f].first : NULL;
     for (uint32_t l = 0; l < feature->level_count; l++) {
         uint32_t step = 1u << (feature->level_count - l), size = MR_MAX(1u << l, 16u);
         for (uint32_t i = 0; i < size; i++) {
             uint64_t at = (uint64_t)i * step + step / 2 - 1;
             table[mr_mask_level(l) + i] =
-                i < 1u << l && at < feature->threshold_count ? key_float(keys[at]) : NAN;
+                i < 1u << l && at < feature->threshold_count ? thresholds[at] : NAN;
         }
     }
 }
@@ -204,29 +144,15 @@ static mr_status make_tables(maker *m, mr_error *err)
 
 /* ---- questions ---- */
 
-static uint32_t index_of_key(const int32_t *keys, uint32_t count, int32_t key)
+static size_t question_of(const maker *m, uint32_t node_index)
 {
-    uint32_t low = 0, high = count;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (keys[middle] < key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static size_t question_of(const maker *m, const mr_tree_node *node)
-{
+    const mr_tree_node *node = &m->forest->nodes[node_index];
     const mr_mask_feature *feature = feature_of(m, node->feature);
     if (node->set != 0)
         return (size_t)m->plan->lane_count * MR_MASK_LANE_RANKS + node->set - 1;
-    uint32_t index = index_of_key(m->keys + m->first_key[feature - m->plan->features],
-                                  feature->threshold_count, mr_tree_key(node->value));
     uint32_t lane = node->default_left ? feature->lane_left : feature->lane_right;
-    return (size_t)lane * MR_MASK_LANE_RANKS +
-           index; /* segments follow each other, 255 ranks each */
+    /* segments follow each other, 255 ranks each */
+    return (size_t)lane * MR_MASK_LANE_RANKS + m->known->index[node_index];
 }
 
 static uint32_t asked_count(const maker *m)
@@ -240,7 +166,7 @@ static void ask_tree(maker *m, uint32_t tree, uint32_t chunk)
     for (uint32_t i = m->forest->firsts[tree]; i < m->forest->firsts[tree + 1]; i++) {
         if (!is_question(&m->forest->nodes[i]))
             continue;
-        uint64_t question = question_of(m, &m->forest->nodes[i]);
+        uint64_t question = question_of(m, i);
         if (m->stamp[question] == chunk + 1)
             continue;
         m->stamp[question] = chunk + 1;
@@ -252,6 +178,19 @@ static int by_number(const void *a, const void *b)
 {
     uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
     return (left > right) - (left < right);
+}
+
+/* A chunk asks a good part of all questions, or a few of many. */
+static void sort_asked(const maker *m, uint64_t *asked, uint32_t count)
+{
+    uint32_t next = 0;
+    if (count > m->question_count / 16)
+        for (size_t q = 0; q < m->question_count && next < count; q++) {
+            if (m->stamp[q] == m->plan->chunk_count + 1)
+                asked[next++] = q;
+        }
+    else if (count > 0)
+        qsort(asked, count, sizeof *asked, by_number);
 }
 
 static void append_set(maker *m, const mr_tree_set *set)
@@ -270,8 +209,7 @@ static uint32_t number_questions(maker *m, const uint32_t *set_lanes)
     uint64_t *asked = (uint64_t *)(void *)m->asked.data;
     uint32_t count = asked_count(m), run_count = 0;
     uint64_t sets_from = (uint64_t)m->plan->lane_count * MR_MASK_LANE_RANKS;
-    if (count > 0)
-        qsort(asked, count, sizeof *asked, by_number);
+    sort_asked(m, asked, count);
     mr_mask_run run = {.lane = NO_LANE};
     for (uint32_t i = 0; i < count; i++) {
         bool category = asked[i] >= sets_from;
@@ -312,7 +250,7 @@ static void lay_tree(maker *m, uint32_t node_index, uint32_t height, uint32_t le
     }
     lay_tree(m, node->left, height - 1, leaf, leaves);
     lay_tree(m, node->right, height - 1, leaf + (1u << (height - 1)), leaves);
-    mr_bytes_append_u32(&m->ids, m->local[question_of(m, node)] * m->mask_bytes);
+    mr_bytes_append_u32(&m->ids, m->local[question_of(m, node_index)] * m->mask_bytes);
 }
 
 static void split_bytes(const float *leaves, uint32_t count, uint8_t *planes)
@@ -400,10 +338,7 @@ static void maker_deinit(maker *m)
     mr_bytes *all[] = {&m->asked, &m->chunks, &m->runs, &m->ranks, &m->sets, &m->ids};
     for (size_t i = 0; i < MR_COUNT_OF(all); i++)
         mr_bytes_deinit(all[i]);
-    mr_free(m->pairs);
     mr_free(m->feature_at);
-    mr_free(m->keys);
-    mr_free(m->first_key);
     mr_free(m->stamp);
     mr_free(m->local);
 }
@@ -411,13 +346,9 @@ static void maker_deinit(maker *m)
 static mr_status plan_features(maker *m, mr_error *err)
 {
     const mr_forest *forest = m->forest;
-    MR_TRY(collect_pairs(m, err));
     m->feature_at = mr_alloc_zero(forest->feature_count, sizeof *m->feature_at);
-    m->first_key = mr_alloc_zero(forest->feature_count, sizeof *m->first_key);
-    m->keys = mr_alloc(sizeof *m->keys * (m->pair_count + 1));
     m->plan->features = mr_alloc(sizeof *m->plan->features * forest->feature_count);
-    if (m->feature_at == NULL || m->first_key == NULL || m->keys == NULL ||
-        m->plan->features == NULL)
+    if (m->feature_at == NULL || m->plan->features == NULL)
         return MR_OUT_OF_MEMORY(err);
     list_features(m);
     assign_lanes(m);
@@ -464,8 +395,8 @@ static mr_status plan_trees(maker *m, mr_error *err)
 }
 
 mr_status mr_mask_plan_create(const mr_tree_kernel *kernel, const mr_forest *forest,
-                              uint32_t mask_bytes, uint32_t masks_per_chunk_max, mr_mask_plan **out,
-                              mr_error *err)
+                              const mr_tree_ranks *ranks, uint32_t mask_bytes,
+                              uint32_t masks_per_chunk_max, mr_mask_plan **out, mr_error *err)
 {
     *out = NULL;
     if (forest->depth_max > MR_MASK_DEPTH_MAX || forest->tree_count == 0 || !sets_fit(forest))
@@ -477,6 +408,7 @@ mr_status mr_mask_plan_create(const mr_tree_kernel *kernel, const mr_forest *for
     plan->forest = forest;
     maker m = {.plan = plan,
                .forest = forest,
+               .known = ranks,
                .mask_bytes = mask_bytes,
                .masks_max = masks_per_chunk_max,
                .fits = true};

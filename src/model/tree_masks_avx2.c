@@ -327,12 +327,14 @@ static void run_batch(const mr_tree_plan *base, const mr_column *const *inputs, 
                   &w);
 }
 
-static mr_status make_plan(const mr_forest *forest, bool fast, mr_tree_plan **out, mr_error *err)
+static mr_status make_plan(const mr_forest *forest, const mr_tree_ranks *ranks, bool fast,
+                           mr_tree_plan **out, mr_error *err)
 {
     (void)fast;
     mr_mask_plan *plan;
     *out = NULL;
-    MR_TRY(mr_mask_plan_create(&mr_tree_masks_avx2, forest, MASK_BYTES, CHUNK_MASKS, &plan, err));
+    MR_TRY(mr_mask_plan_create(&mr_tree_masks_avx2, forest, ranks, MASK_BYTES, CHUNK_MASKS, &plan,
+                               err));
     if (plan != NULL) {
         plan->plan.scratch_bytes = work_bytes(plan);
         *out = &plan->plan;

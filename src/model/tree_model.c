@@ -16,18 +16,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEASURE_ROWS        32
+#define MEASURE_ROWS        64
 #define MEASURE_COLUMNS_MAX 256
 #define MEASURE_NS_MAX      2000000 /* per kernel and purpose */
 #define MEASURE_ROUNDS_MAX  5
 #define DESCRIPTION_BYTES   256
+#define TURN_ROWS           16 /* rows turned from columns to rows at once */
 
 static const mr_tree_kernel *const kernels[] = {
-    &mr_tree_walk,
+    &mr_tree_walk,       &mr_tree_answers,
 #if defined(__x86_64__)
-    &mr_tree_masks_avx2,
-    &mr_tree_masks_avx512,
-    &mr_tree_ranks_avx512,
+    &mr_tree_masks_avx2, &mr_tree_masks_avx512, &mr_tree_ranks_avx512, &mr_tree_lanes_avx512,
 #endif
 };
 
@@ -66,32 +65,44 @@ static size_t margin_bytes(const mr_forest *forest)
     return rounded(sizeof(float) * MR_TREE_BLOCK_ROWS * forest->group_count);
 }
 
+static size_t row_bytes(const mr_forest *forest)
+{
+    return rounded(sizeof(float) * TURN_ROWS * forest->feature_count);
+}
+
 static work work_of(const tree_model *trees, uint8_t *bytes)
 {
     work w = {.margins = (float *)(void *)bytes};
     w.column = (float *)(void *)(bytes + margin_bytes(trees->forest));
     w.rows = w.column + MR_TREE_BLOCK_ROWS;
-    w.kernel = (uint8_t *)w.rows + rounded(sizeof(float) * trees->forest->feature_count);
+    w.kernel = (uint8_t *)w.rows + row_bytes(trees->forest);
     return w;
 }
 
 static size_t work_bytes(const mr_forest *forest, size_t kernel_bytes)
 {
     return margin_bytes(forest) + sizeof(float) * MR_TREE_BLOCK_ROWS +
-           rounded(sizeof(float) * forest->feature_count) + rounded(kernel_bytes);
+           row_bytes(forest) + rounded(kernel_bytes);
 }
 
 /* ---- scoring ---- */
 
-static void score_one(const tree_model *trees, const mr_column *const *inputs, size_t row,
-                      float *margins, size_t stride, const work *w)
+/* At most TURN_ROWS rows, one by one. */
+static void score_few(const tree_model *trees, const mr_column *const *inputs, size_t first,
+                      size_t count, float *margins, size_t stride, const work *w)
 {
     float sums[MR_MODEL_OUTPUTS_MAX];
-    for (uint32_t f = 0; f < trees->forest->feature_count; f++)
-        mr_model_convert(inputs[f], row, 1, &w->rows[f]);
-    trees->row->kernel->row(trees->row, w->rows, sums, w->kernel);
-    for (uint32_t g = 0; g < trees->forest->group_count; g++)
-        margins[g * stride] = sums[g];
+    uint32_t features = trees->forest->feature_count;
+    for (uint32_t f = 0; f < features; f++) {
+        mr_model_convert(inputs[f], first, count, w->column);
+        for (size_t r = 0; r < count; r++)
+            w->rows[r * features + f] = w->column[r];
+    }
+    for (size_t r = 0; r < count; r++) {
+        trees->row->kernel->row(trees->row, w->rows + r * features, sums, w->kernel);
+        for (uint32_t g = 0; g < trees->forest->group_count; g++)
+            margins[g * stride + r] = sums[g];
+    }
 }
 
 static void score_block(const tree_model *trees, const mr_column *const *inputs, size_t first,
@@ -100,8 +111,9 @@ static void score_block(const tree_model *trees, const mr_column *const *inputs,
     if (count > trees->rows_max)
         trees->batch->kernel->batch(trees->batch, inputs, first, count, margins, stride, w->kernel);
     else
-        for (size_t r = 0; r < count; r++)
-            score_one(trees, inputs, first + r, margins + r, stride, w);
+        for (size_t r = 0; r < count; r += TURN_ROWS)
+            score_few(trees, inputs, first + r, MR_MIN(count - r, (size_t)TURN_ROWS), margins + r,
+                      stride, w);
 }
 
 mr_status mr_tree_model_score(const mr_model *model, const mr_column *const *inputs, size_t first,
@@ -281,8 +293,8 @@ static void drop_others(candidates *all, const mr_tree_plan *a, const mr_tree_pl
     all->count = 0;
 }
 
-static mr_status plan_all(const mr_forest *forest, const kernel_choice *choice, candidates *all,
-                          mr_error *err)
+static mr_status plan_all(const mr_forest *forest, const mr_tree_ranks *ranks,
+                          const kernel_choice *choice, candidates *all, mr_error *err)
 {
     for (size_t i = 0; i < MR_COUNT_OF(kernels); i++) {
         const mr_tree_kernel *kernel = kernels[i];
@@ -291,7 +303,7 @@ static mr_status plan_all(const mr_forest *forest, const kernel_choice *choice, 
         mr_tree_plan *plan = NULL;
         if (!may_run(kernel, choice) || !(batch || row))
             continue;
-        MR_TRY(kernel->plan(forest, choice->fast, &plan, err));
+        MR_TRY(kernel->plan(forest, ranks, choice->fast, &plan, err));
         if (plan != NULL)
             all->plans[all->count++] = plan;
     }
@@ -379,7 +391,10 @@ static mr_status choose_kernels(tree_model *trees, const mr_model_options *optio
 {
     kernel_choice choice = choice_of(trees->model.kind, options);
     candidates all = {0};
-    mr_status status = plan_all(trees->forest, &choice, &all, err);
+    mr_tree_ranks *ranks;
+    MR_TRY(mr_tree_ranks_create(trees->forest, &ranks, err));
+    mr_status status = plan_all(trees->forest, ranks, &choice, &all, err);
+    mr_tree_ranks_destroy(ranks);
     if (status == MR_OK)
         status = choose(trees, &choice, &all, err);
     if (status != MR_OK) {

@@ -85,8 +85,10 @@ static size_t row_bytes(const walk_plan *plan)
     return sizeof(int32_t) * ((size_t)plan->slot_count + 1);
 }
 
-static mr_status make_plan(const mr_forest *forest, bool fast, mr_tree_plan **out, mr_error *err)
+static mr_status make_plan(const mr_forest *forest, const mr_tree_ranks *ranks, bool fast,
+                           mr_tree_plan **out, mr_error *err)
 {
+    (void)ranks;
     *out = NULL;
     walk_plan *plan = MR_NEW(walk_plan);
     uint32_t *known = mr_alloc_zero((size_t)forest->feature_count * 2, sizeof *known);
@@ -250,6 +252,16 @@ static void walk_trees(const walk_plan *plan, uint32_t tree, const int32_t *keys
         leaves[i] = plan->nodes[at[i]].value;
 }
 
+static inline float add_8(float sum, const float *leaves, bool fast)
+{
+    if (fast)
+        return sum + (((leaves[0] + leaves[1]) + (leaves[2] + leaves[3])) +
+                      ((leaves[4] + leaves[5]) + (leaves[6] + leaves[7])));
+    for (uint32_t i = 0; i < LANES; i++)
+        sum += leaves[i];
+    return sum;
+}
+
 static void walk_row(const mr_tree_plan *base, const float *row, float *margins, uint8_t *scratch)
 {
     const walk_plan *plan = (const walk_plan *)(const void *)base;
@@ -265,9 +277,8 @@ static void walk_row(const mr_tree_plan *base, const float *row, float *margins,
     uint32_t t = 0;
     for (; t + LANES <= forest->tree_count; t += LANES) {
         walk_trees(plan, t, keys, row, leaves);
-        if (plan->fast && forest->group_count == 1)
-            margins[0] += ((leaves[0] + leaves[1]) + (leaves[2] + leaves[3])) +
-                          ((leaves[4] + leaves[5]) + (leaves[6] + leaves[7]));
+        if (forest->group_count == 1)
+            margins[0] = add_8(margins[0], leaves, plan->fast);
         else
             for (uint32_t i = 0; i < LANES; i++)
                 margins[forest->groups[t + i]] += leaves[i];
