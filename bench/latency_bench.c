@@ -19,6 +19,7 @@
 #define SECONDS    3
 #define ROUNDS     3
 #define SYNCS      300
+#define LINGER_NS  INT64_C(100000) /* the sender gathers for as long, as a producer does */
 
 typedef struct load {
     cards_world *world;
@@ -27,22 +28,32 @@ typedef struct load {
     _Atomic bool done;
 } load;
 
-/* Sends payments at a steady rate, as many at once as are due, never waiting for the decisions. */
+/* Payments due by now, a block at most. */
+static uint32_t due_now(const load *send, int64_t elapsed_ns, uint64_t sent)
+{
+    double asked = (double)elapsed_ns / 1e9 * send->events_per_second;
+    uint64_t due = asked < (double)send->rows ? (uint64_t)asked : send->rows;
+    return due > sent ? (uint32_t)MR_MIN(due - sent, (uint64_t)BLOCK_ROWS) : 0;
+}
+
+/* Sends payments at a steady rate, each time what has become due since, never waiting for the decisions. */
 static void send_load(void *context)
 {
     load *send = context;
-    int64_t start = mr_bench_now_ns();
+    mr_clock *clock = mr_clock_real();
+    int64_t start = mr_bench_now_ns(), next = LINGER_NS;
     uint64_t sent = 0;
     while (sent < send->rows) {
-        double elapsed = (double)(mr_bench_now_ns() - start) / 1e9;
-        double asked = elapsed * send->events_per_second;
-        uint64_t due = asked < (double)send->rows ? (uint64_t)asked : send->rows;
-        uint32_t now = due > sent ? (uint32_t)MR_MIN(due - sent, (uint64_t)BLOCK_ROWS) : 0;
+        int64_t elapsed = mr_bench_now_ns() - start;
+        uint32_t now = due_now(send, elapsed, sent);
+        if (now < BLOCK_ROWS && elapsed < next) {
+            clock->sleep_ns(clock, next - elapsed);
+            continue;
+        }
         if (now > 0)
             cards_world_append(send->world, &cards_small, sent, now);
-        else
-            mr_clock_real()->sleep_ns(mr_clock_real(), 20000);
         sent += now;
+        next = MR_MAX(next + LINGER_NS, elapsed);
     }
     atomic_store(&send->done, true);
 }

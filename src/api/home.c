@@ -35,7 +35,8 @@ static mr_status open_home(const char *folder, millrace_home *home, mr_error *er
     home->folder = mr_strdup(folder);
     if (home->folder == NULL)
         return MR_OUT_OF_MEMORY(err);
-    return mr_log_open(mr_fs_real(), mr_clock_real(), folder, &home->log, err);
+    MR_TRY(mr_log_open(mr_fs_real(), mr_clock_real(), folder, &home->log, err));
+    return mr_log_keep_up(home->log, err);
 }
 
 millrace_status millrace_home_open(const char *folder, millrace_home **out, millrace_error *error)

@@ -299,6 +299,7 @@ static void summarise(produce *self)
 static mr_status produce_all(produce *self, mr_error *err)
 {
     const mr_arguments *arguments = &self->session->arguments;
+    MR_TRY(mr_log_keep_up(self->log, err));
     MR_TRY(open_topic(self, err));
     MR_TRY(choose_partitions(self, err));
     MR_TRY(mr_rejects_init(&self->dead, self->session, self->log, self->topic_name,

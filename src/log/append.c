@@ -12,9 +12,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define RESERVE_FROM_BYTES (1u << 20)  /* small partitions set nothing aside */
-#define RESERVE_STEP_BYTES (32u << 20) /* disk space set aside at a time */
-#define WRITE_OUT_BYTES    (4u << 20)
+#define UPKEEP_BYTES (UINT64_C(1) << 20) /* worth waking the thread that keeps up */
 
 /* ---- staging ---- */
 
@@ -79,12 +77,9 @@ static mr_status undo_create(mr_partition *partition, mr_status why, mr_error *e
 
 static mr_status begin_next(mr_partition *partition, mr_error *err)
 {
-    mr_log *log = partition->topic->log;
     mr_segment *segment = NULL;
     uint64_t base_offset = partition->end_offset;
-    mr_status status =
-        mr_segment_create(log->fs, partition->folder, base_offset, partition->salt,
-                          log->clock->wall_us(log->clock), &partition->producers, &segment, err);
+    mr_status status = mr_partition_begin_segment(partition, base_offset, &segment, err);
     if (status == MR_OK)
         status = mr_partition_add_segment(partition, base_offset, err);
     if (status != MR_OK) {
@@ -98,8 +93,6 @@ static mr_status begin_next(mr_partition *partition, mr_error *err)
     mr_index_init(&partition->index, base_offset, segment->first_position);
     partition->index_base = base_offset;
     partition->end_position = partition->durable_position = segment->first_position;
-    partition->reserved_position = 0;
-    partition->written_out_position = 0;
     mr_partition_publish(partition, false);
     return MR_OK;
 }
@@ -118,42 +111,28 @@ mr_status mr_partition_roll(mr_partition *partition, mr_error *err)
     return status;
 }
 
-static bool wants_roll(const mr_partition *partition, const mr_topic_options *options,
-                       uint64_t bytes, int64_t now_us)
+static bool spare_ready(mr_partition *partition)
+{
+    mr_mutex_lock(&partition->lock);
+    bool ready = mr_partition_spare_ready(partition);
+    mr_mutex_unlock(&partition->lock);
+    return ready;
+}
+
+static bool wants_roll(mr_partition *partition, const mr_topic_options *options, uint64_t bytes,
+                       int64_t now_us)
 {
     if (partition->index.block_count == 0 || partition->end_offset == partition->index_base)
         return false; /* two segments cannot have the same base offset */
     if (partition->end_position + bytes > options->segment_bytes)
         return true;
+    if (partition->end_position + bytes > partition->prepared_position && spare_ready(partition))
+        return true; /* from here on commits would be slow, and in the next segment they are not */
     return options->segment_age_ms > 0 &&
            now_us - partition->index.append_first_us > (int64_t)(options->segment_age_ms * 1000);
 }
 
 /* ---- one block ---- */
-
-/* Sets disk space aside ahead of the writes: fewer, larger extents. Want of space shows at the
- * write. */
-static void reserve_space(mr_partition *partition, const mr_topic_options *options, uint64_t end)
-{
-    if (end <= partition->reserved_position || end < RESERVE_FROM_BYTES)
-        return;
-    partition->reserved_position =
-        MR_MAX(end, MR_MIN(options->segment_bytes, end + RESERVE_STEP_BYTES));
-    (void)mr_file_reserve(partition->active->file, partition->reserved_position, NULL);
-}
-
-/* Where nobody waits for a sync, the disk is kept busy all the same: else a full segment would have to be written at
- * once before the next may begin, and its appender would wait. */
-static void write_out(mr_partition *partition, const mr_topic_options *options)
-{
-    uint64_t end = partition->end_position;
-    if (options->sync == MR_LOG_SYNC_ALWAYS ||
-        end < partition->written_out_position + WRITE_OUT_BYTES)
-        return;
-    mr_file_write_out(partition->active->file, partition->written_out_position,
-                      end - partition->written_out_position);
-    partition->written_out_position = end;
-}
 
 static mr_status reserve_memory(mr_partition *partition, mr_error *err)
 {
@@ -163,6 +142,17 @@ static mr_status reserve_memory(mr_partition *partition, mr_error *err)
         status = mr_index_reserve(&partition->index, err);
     mr_mutex_unlock(&partition->lock);
     return status;
+}
+
+/* `lock` held; the block is in. */
+static void want_upkeep(mr_partition *partition)
+{
+    bool first = partition->unsynced_since_ns == 0;
+    bool interval = atomic_load(&partition->topic->policy) == MR_LOG_SYNC_INTERVAL;
+    if (!(first && interval) && partition->end_position < partition->upkeep_position)
+        return;
+    partition->upkeep_position = partition->end_position + UPKEEP_BYTES;
+    mr_log_want_upkeep(partition->topic->log);
 }
 
 static void grow_end(mr_partition *partition, const mr_block_header *header)
@@ -175,6 +165,7 @@ static void grow_end(mr_partition *partition, const mr_block_header *header)
         partition->empty_unsynced = header->base_offset;
     partition->end_offset += header->row_count;
     partition->end_position += header->block_bytes;
+    want_upkeep(partition);
     if (partition->unsynced_since_ns == 0)
         partition->unsynced_since_ns = MR_MAX(clock->mono_ns(clock), 1);
     if (atomic_load(&partition->topic->policy) == MR_LOG_SYNC_OS)
@@ -196,11 +187,9 @@ static mr_status write_block(mr_partition *partition, const mr_topic_options *op
     header->base_offset = partition->end_offset;
     header->salt = partition->salt;
     mr_block_header_encode(header, block->data);
-    reserve_space(partition, options, partition->end_position + block->size);
     MR_TRY(mr_file_write(partition->active->file, partition->end_position, block->data, block->size,
                          err));
     grow_end(partition, header);
-    write_out(partition, options);
     return MR_OK;
 }
 

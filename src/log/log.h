@@ -15,9 +15,9 @@
  * (4) One process writes a partition at a time (a file lock); any number read, here or in other processes.
  * (5) A producer's sequence is stored once: see mr_append.
  *
- * Thread: mr_log and mr_topic are safe from any thread; a reader belongs to one thread at a time. Nothing here
- * starts a thread: mr_log_tick does what time asks for (interval syncs), and whoever owns the loop calls it. Under a
- * simulated clock nothing blocks. */
+ * Thread: mr_log and mr_topic are safe from any thread; a reader belongs to one thread at a time. mr_log_tick
+ * does what time asks for (interval syncs, writing out, spare segments): on a thread that mr_log_keep_up starts, or in
+ * the owner's loop. Under a simulated clock nothing blocks. */
 #ifndef MR_LOG_LOG_H
 #define MR_LOG_LOG_H
 
@@ -43,9 +43,12 @@ typedef struct mr_log_reader mr_log_reader;
 mr_status mr_log_open(mr_fs *fs, mr_clock *clock, const char *home, mr_log **out, mr_error *err);
 /* All topics and readers must be closed. NULL is allowed. */
 void mr_log_close(mr_log *log);
-/* Does what time asks for: interval syncs that are due. *out_next_ns: when to call again
- * (INT64_MAX: no need). Failures are those of mr_topic_sync. */
+/* Does what time asks for: interval syncs that are due, and what keeps the disk ahead of the flow. *out_next_ns: when
+ * to call again (INT64_MAX: no need). Failures are those of mr_topic_sync. */
 mr_status mr_log_tick(mr_log *log, int64_t *out_next_ns, mr_error *err);
+/* Starts a thread that ticks until the log is closed; nothing to do when there is one. What fails there, the next
+ * append or commit of the partition returns. Not under a simulated clock. */
+mr_status mr_log_keep_up(mr_log *log, mr_error *err);
 
 /* ---- topics ---- */
 

@@ -1,7 +1,7 @@
 /* log_internal.h -- what only the files of this folder share: the root object and the topic object.
  *
- * Locks, outermost first: log->lock, topic->lock, partition append lock, partition lock,
- * log->wait_lock. None is held while user code is called. */
+ * Locks, outermost first: log->tick_lock, log->lock, topic->lock, partition append lock, partition lock,
+ * log->wait_lock, log->upkeep_lock. None is held while user code is called. */
 #ifndef MR_LOG_INTERNAL_H
 #define MR_LOG_INTERNAL_H
 
@@ -20,6 +20,15 @@ struct mr_log {
     mr_condition published; /* some partition of this process shows more */
     _Atomic uint64_t publish_count;
     _Atomic uint32_t waiter_count;
+    /* upkeep.c */
+    mr_mutex tick_lock; /* one tick at a time; before all other locks */
+    mr_topic *ticking;  /* under lock: being kept up, not to be closed */
+    mr_condition tick_moved;
+    mr_mutex upkeep_lock; /* innermost */
+    mr_condition upkeep_wake;
+    mr_thread *upkeep;
+    _Atomic bool upkeep_runs, upkeep_wanted;
+    bool upkeep_stop;
 };
 
 typedef struct mr_schema_version {
@@ -42,6 +51,13 @@ struct mr_topic {
     uint32_t version_count;
     mr_partition *partitions; /* options.partition_count of them */
 };
+
+/* ---- upkeep.c ---- */
+
+void mr_log_upkeep_init(mr_log *log);
+void mr_log_upkeep_deinit(mr_log *log);
+/* Something waits to be done beside the flow; any lock may be held. Nothing happens where no thread keeps up. */
+void mr_log_want_upkeep(mr_log *log);
 
 /* ---- topic.c ---- */
 

@@ -87,6 +87,8 @@ static void run_crew(const char *home, bool readers_elsewhere, uint64_t segment_
     mr_schema *schema = log_test_plain_schema();
     assert_ok(mr_log_open(mr_fs_real(), mr_clock_real(), home, &log, &err), &err);
     assert_ok(mr_log_open(mr_fs_real(), mr_clock_real(), home, &other, &err), &err);
+    assert_ok(mr_log_keep_up(log, &err), &err);
+    assert_ok(mr_log_keep_up(other, &err), &err);
     assert_ok(mr_topic_create(log, "t", &options, schema, &err), &err);
     assert_ok(mr_topic_open(log, "t", &topic, &err), &err);
     assert_ok(mr_topic_open_writer(topic, 0, NULL, NULL, &err), &err);

@@ -57,7 +57,7 @@ static void drop_files(mr_partition *partition)
     mr_index_deinit(&partition->index);
     partition->index_base = MR_LOG_OFFSET_NONE;
     mr_producers_deinit(&partition->producers);
-    partition->reserved_position = 0;
+    partition->prepared_position = 0;
     partition->written_out_position = 0;
 }
 
@@ -122,6 +122,8 @@ static void begin_writing(mr_partition *partition)
     partition->view.durable_offset = partition->end_offset;
     partition->durable_position = partition->end_position;
     partition->unsynced_since_ns = 0;
+    partition->commit_bytes_mean = 0;
+    partition->spare_refused = false;
     partition->empty_unsynced = partition->empty_syncing = MR_LOG_OFFSET_NONE;
     mr_partition_publish(partition, false);
 }
@@ -130,6 +132,8 @@ static mr_status take_over(mr_partition *partition, int64_t wait_ns, mr_error *e
 {
     mr_topic *topic = partition->topic;
     mr_status status = lock_files(partition, wait_ns, err);
+    if (status == MR_OK)
+        mr_partition_drop_spare(partition);
     /* A creation whose last sync failed shows its files all the same: before records rest on them, they
      * must be durable. */
     if (status == MR_OK)
@@ -185,12 +189,21 @@ mr_status mr_partition_settle(mr_partition *partition, mr_error *err)
     return status;
 }
 
+/* What was prepared behind the last block; recovery does it, too. */
+static void give_room_back(mr_partition *partition)
+{
+    if (!partition->failed && partition->prepared_position > partition->end_position)
+        (void)mr_file_truncate(partition->active->file, partition->end_position, NULL);
+}
+
 void mr_partition_release(mr_partition *partition)
 {
     mr_mutex_lock(&partition->append_lock);
     if (partition->writing) {
         bool clean = mr_partition_sync(partition, NULL) == MR_OK;
         mr_mutex_lock(&partition->lock);
+        mr_partition_drop_spare(partition);
+        give_room_back(partition);
         if (clean)
             mr_partition_publish(partition, true);
         partition->writing = false;

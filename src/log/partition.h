@@ -60,9 +60,16 @@ struct mr_partition {
     mr_index index;      /* of the active segment (writer) or of the one the view ends in */
     uint64_t index_base; /* which segment it is of; MR_LOG_OFFSET_NONE: of none */
     mr_producers producers;
-    uint64_t reserved_position; /* disk space set aside up to here */
-    uint64_t
-        written_out_position; /* of the active segment: the system was asked to write what is below */
+    uint64_t written_out_position; /* of the active segment: being written to the disk up to here */
+
+    mr_file *spare; /* spare.c; NULL: none */
+    uint64_t spare_bytes, spare_filled;
+    bool spare_busy;    /* written to without the lock */
+    bool spare_refused; /* there was no room for one */
+    uint64_t prepared_position; /* of the active segment: set aside before its first block */
+    int64_t active_since_ns;
+    uint64_t commit_bytes_mean; /* a moving one */
+    uint64_t upkeep_position;   /* end_position at which upkeep is wanted again */
 
     uint64_t end_offset; /* writer: written */
     uint64_t end_position;
@@ -123,6 +130,16 @@ void mr_partition_publish(mr_partition *partition, bool clean);
 mr_status mr_partition_fail(mr_partition *partition, const char *reason, mr_error *err);
 /* MR_OK, or what mr_partition_fail said. `lock` held. */
 mr_status mr_partition_check_failed(const mr_partition *partition, mr_error *err);
+
+/* ---- spare.c; `lock` held ---- */
+
+/* Does a step towards a spare segment if one is wanted; how long until the next step is, INT64_MAX: no need. */
+int64_t mr_partition_keep_spare(mr_partition *partition, const mr_topic_options *options);
+bool mr_partition_spare_ready(const mr_partition *partition);
+void mr_partition_drop_spare(mr_partition *partition);
+/* A segment of that base offset, from the spare when there is one, else new. The caller makes it the active one. */
+mr_status mr_partition_begin_segment(mr_partition *partition, uint64_t base_offset,
+                                     mr_segment **out, mr_error *err);
 
 /* ---- recovery.c ---- */
 

@@ -35,6 +35,7 @@ typedef struct tail_scan {
     uint64_t durable_position; /* the tail file's, when it speaks of this segment; else 0 */
     bool sync_failed;          /* (4): nothing behind the durable end is believed */
     bool hole_at_end;          /* durable records are missing and nothing follows them */
+    bool spare_room;           /* what is cut are zeros that no block has overwritten yet */
 } tail_scan;
 
 /* ---- names ---- */
@@ -201,6 +202,9 @@ static mr_status scan_one(tail_scan *scan, mr_error *err)
     if (status != MR_CORRUPT)
         return MR_FAIL(err, status, "%s", reason.text);
     if (!was_durable(scan))
+        MR_TRY(mr_segment_is_zero(scan->segment, scan->walk.position, scan->walk.limit,
+                                  &scan->spare_room, err));
+    if (!was_durable(scan) && !scan->spare_room)
         MR_TRY(learn_from_later_blocks(scan, err));
     if (!was_durable(scan))
         return MR_END;
@@ -290,11 +294,8 @@ static mr_status producers_at_start(mr_partition *partition, mr_segment *last, m
 
 static mr_status new_segment(mr_partition *partition, uint64_t base_offset, mr_error *err)
 {
-    mr_log *log = partition->topic->log;
     mr_segment *segment;
-    MR_TRY(mr_segment_create(log->fs, partition->folder, base_offset, partition->salt,
-                             log->clock->wall_us(log->clock), &partition->producers, &segment,
-                             err));
+    MR_TRY(mr_partition_begin_segment(partition, base_offset, &segment, err));
     mr_status status = mr_partition_add_segment(partition, base_offset, err);
     if (status != MR_OK) {
         mr_segment_release(segment);
@@ -338,7 +339,7 @@ static mr_status cut_and_sync(mr_partition *partition, const tail_scan *scan, mr
     mr_file *file = scan->segment->file;
     uint64_t end = scan->hole_at_end ? scan->walk.limit : scan->walk.position;
     if (end < scan->walk.limit) {
-        partition->cut_bytes = scan->walk.limit - end;
+        partition->cut_bytes = scan->spare_room ? 0 : scan->walk.limit - end;
         MR_TRY(mr_file_truncate(file, end, err));
     }
     MR_TRY(mr_file_sync(file, err));

@@ -221,7 +221,8 @@ static mr_status add_segment(mr_partition *partition, const mr_partition_view *v
     if (status == MR_OK) {
         add_index(stat, &index);
         mr_index_deinit(&index);
-        stat->bytes += bytes;
+        /* Room that was prepared behind the last block is not counted. */
+        stat->bytes += base_offset == view->segment_base ? MR_MIN(bytes, view->position) : bytes;
         stat->segment_count++;
     }
     mr_segment_release(segment);

@@ -128,34 +128,47 @@ static mr_segment *alloc_segment(uint64_t base_offset, uint64_t salt)
     return segment;
 }
 
-static mr_status write_header(mr_segment *segment, const char *folder, int64_t created_us,
+static mr_status write_header(mr_segment *segment, bool spare, int64_t created_us,
                               const mr_producers *producers, mr_error *err)
 {
     mr_bytes bytes = {0};
     mr_status status = encode_header(segment, created_us, producers, &bytes, err);
-    if (status == MR_OK)
+    if (status == MR_OK && !spare)
         status = mr_file_truncate(segment->file, 0, err);
     if (status == MR_OK)
         status = mr_file_write(segment->file, 0, bytes.data, bytes.size, err);
     segment->first_position = bytes.size;
     mr_bytes_deinit(&bytes);
-    if (status == MR_OK)
-        status = mr_file_sync(segment->file, err);
-    return status == MR_OK ? mr_fs_sync_dir(segment->file->fs, folder, err) : status;
+    return status == MR_OK ? mr_file_sync(segment->file, err) : status;
 }
 
-mr_status mr_segment_create(mr_fs *fs, const char *folder, uint64_t base_offset, uint64_t salt,
-                            int64_t created_us, const mr_producers *producers, mr_segment **out,
-                            mr_error *err)
+/* The spare gets its name only when its header is down, as a whole. */
+static mr_status take_spare(mr_segment *segment, const char *spare, const char *path, mr_error *err)
+{
+    mr_fs *fs = segment->file->fs;
+    mr_file_close(segment->file);
+    segment->file = NULL;
+    MR_TRY(mr_fs_rename(fs, spare, path, err));
+    return mr_fs_open(fs, path, MR_OPEN_WRITE, &segment->file, err);
+}
+
+mr_status mr_segment_create(mr_fs *fs, const char *folder, const char *spare, uint64_t base_offset,
+                            uint64_t salt, int64_t created_us, const mr_producers *producers,
+                            mr_segment **out, mr_error *err)
 {
     char path[MR_PATH_MAX];
     path_of(folder, base_offset, path);
     mr_segment *segment = alloc_segment(base_offset, salt);
     if (segment == NULL)
         return MR_OUT_OF_MEMORY(err);
-    mr_status status = mr_fs_open(fs, path, MR_OPEN_CREATE, &segment->file, err);
+    mr_status status =
+        mr_fs_open(fs, spare != NULL ? spare : path, MR_OPEN_CREATE, &segment->file, err);
     if (status == MR_OK)
-        status = write_header(segment, folder, created_us, producers, err);
+        status = write_header(segment, spare != NULL, created_us, producers, err);
+    if (status == MR_OK && spare != NULL)
+        status = take_spare(segment, spare, path, err);
+    if (status == MR_OK)
+        status = mr_fs_sync_dir(fs, folder, err);
     if (status != MR_OK) {
         mr_segment_release(segment);
         return status;
@@ -359,6 +372,28 @@ static mr_status check_body_with(mr_segment *segment, uint64_t position,
         return MR_OK;
     return MR_FAIL(err, MR_CORRUPT, "block body checksum is %08x, stored is %08x", crc,
                    header->body_crc);
+}
+
+static bool is_zero(const uint8_t *bytes, size_t size)
+{
+    return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
+mr_status mr_segment_is_zero(mr_segment *segment, uint64_t position, uint64_t limit, bool *out,
+                             mr_error *err)
+{
+    mr_bytes bytes = {0};
+    mr_status status = mr_bytes_reserve(&bytes, READ_STEP_BYTES) ? MR_OK : MR_OUT_OF_MEMORY(err);
+    bool zero = true;
+    while (status == MR_OK && zero && position < limit) {
+        size_t size = (size_t)MR_MIN(limit - position, (uint64_t)READ_STEP_BYTES);
+        status = mr_file_read_exact(segment->file, position, bytes.data, size, err);
+        zero = status == MR_OK && is_zero(bytes.data, size);
+        position += size;
+    }
+    mr_bytes_deinit(&bytes);
+    *out = zero;
+    return status;
 }
 
 mr_status mr_segment_check_body(mr_segment *segment, uint64_t position,

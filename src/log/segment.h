@@ -34,10 +34,11 @@ void mr_segment_name(uint64_t base_offset, const char *suffix, char *out);
 /* False when the name is no segment's. */
 bool mr_segment_parse_name(const char *name, uint64_t *out_base_offset);
 
-/* Writes a new file with its header, durable with its name. Whatever lay there is cut away. */
-mr_status mr_segment_create(mr_fs *fs, const char *folder, uint64_t base_offset, uint64_t salt,
-                            int64_t created_us, const mr_producers *producers, mr_segment **out,
-                            mr_error *err);
+/* Writes a new file with its header, durable with its name. Whatever lay there is cut away. `spare`: the path of a file of
+ * zeros in the folder, which becomes the segment; NULL: none. */
+mr_status mr_segment_create(mr_fs *fs, const char *folder, const char *spare, uint64_t base_offset,
+                            uint64_t salt, int64_t created_us, const mr_producers *producers,
+                            mr_segment **out, mr_error *err);
 /* Opens an existing file. A damaged header is no error: see header_damaged. */
 mr_status mr_segment_open(mr_fs *fs, const char *folder, uint64_t base_offset, uint64_t salt,
                           bool for_writing, mr_segment **out, mr_error *err);
@@ -64,6 +65,9 @@ mr_status mr_segment_walk_peek(mr_segment_walk *walk, mr_block_header *out, mr_e
  * `offset_min`: MR_OK and the header, or MR_END. For looking past damage. */
 mr_status mr_segment_walk_resync(mr_segment_walk *walk, uint64_t from, uint64_t offset_min,
                                  mr_block_header *out, mr_error *err);
+/* Whether all bytes of [position, limit) are 0. */
+mr_status mr_segment_is_zero(mr_segment *segment, uint64_t position, uint64_t limit, bool *out,
+                             mr_error *err);
 /* Reads the body of the block at `position` and checks it. MR_CORRUPT when it is not whole. */
 mr_status mr_segment_check_body(mr_segment *segment, uint64_t position,
                                 const mr_block_header *header, mr_error *err);

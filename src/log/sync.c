@@ -10,6 +10,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define WRITE_OUT_BYTES (UINT64_C(1) << 20)
+#define WRITE_OUT_BEHIND                                                                           \
+    (UINT64_C(1) << 18) /* who appends waits for a page that is being written */
+
 /* ---- publishing ---- */
 
 static void tell_waiters(mr_log *log)
@@ -87,6 +91,12 @@ void mr_partition_end_sync(mr_partition *partition)
     mr_condition_broadcast(&partition->sync_done);
 }
 
+static void note_commit(mr_partition *partition, uint64_t bytes)
+{
+    uint64_t mean = partition->commit_bytes_mean;
+    partition->commit_bytes_mean = mean == 0 ? bytes : (7 * mean + bytes) / 8;
+}
+
 /* The lock is given back while the disk works; the active segment stays, because a roll waits for
  * us. */
 static mr_status sync_active(mr_partition *partition, mr_error *err)
@@ -99,6 +109,7 @@ static mr_status sync_active(mr_partition *partition, mr_error *err)
     mr_mutex_lock(&partition->lock);
     if (status != MR_OK)
         return mr_partition_fail(partition, reason.text, err);
+    note_commit(partition, position - partition->durable_position);
     partition->view.durable_offset = offset;
     partition->durable_position = position;
     mr_partition_publish(partition, false);
@@ -194,17 +205,46 @@ mr_status mr_partition_commit(mr_partition *partition, uint64_t end_offset, mr_e
     return status;
 }
 
+/* Where nobody waits for a sync, the disk is kept busy all the same: else a full segment would have to be written at
+ * once before the next may begin, and its appender would wait. Gives the lock back meanwhile. */
+static void write_out(mr_partition *partition)
+{
+    uint64_t from = partition->written_out_position, end = partition->end_position;
+    if (end < from + WRITE_OUT_BYTES + WRITE_OUT_BEHIND)
+        return;
+    end -= WRITE_OUT_BEHIND;
+    mr_segment *segment = mr_segment_retain(partition->active);
+    partition->written_out_position = end;
+    mr_mutex_unlock(&partition->lock);
+    mr_file_write_out(segment->file, from, end - from);
+    mr_segment_release(segment);
+    mr_mutex_lock(&partition->lock);
+}
+
+/* `lock` held */
+static mr_status tick(mr_partition *partition, const mr_topic_options *options,
+                      int64_t *out_next_ns, mr_error *err)
+{
+    mr_status status = MR_OK;
+    if (options->sync != MR_LOG_SYNC_ALWAYS)
+        write_out(partition);
+    if (options->sync == MR_LOG_SYNC_INTERVAL && !partition->syncing &&
+        interval_left_ns(partition) == 0)
+        status = sync_once(partition, err);
+    *out_next_ns = mr_partition_keep_spare(partition, options);
+    if (options->sync == MR_LOG_SYNC_INTERVAL)
+        *out_next_ns = MR_MIN(*out_next_ns, interval_left_ns(partition));
+    return status;
+}
+
 mr_status mr_partition_tick(mr_partition *partition, int64_t *out_next_ns, mr_error *err)
 {
     mr_status status = MR_OK;
     *out_next_ns = INT64_MAX;
-    if (atomic_load(&partition->topic->policy) != MR_LOG_SYNC_INTERVAL)
-        return MR_OK;
+    mr_topic_options options = mr_topic_get_options(partition->topic);
     mr_mutex_lock(&partition->lock);
-    if (partition->writing && !partition->syncing && interval_left_ns(partition) == 0)
-        status = sync_once(partition, err);
     if (partition->writing)
-        *out_next_ns = interval_left_ns(partition);
+        status = tick(partition, &options, out_next_ns, err);
     mr_mutex_unlock(&partition->lock);
     return status;
 }

@@ -51,6 +51,7 @@ mr_status mr_log_open(mr_fs *fs, mr_clock *clock, const char *home, mr_log **out
     mr_mutex_init(&log->lock);
     mr_mutex_init(&log->wait_lock);
     mr_condition_init(&log->published);
+    mr_log_upkeep_init(log);
     *out = log;
     return MR_OK;
 }
@@ -60,37 +61,12 @@ void mr_log_close(mr_log *log)
     if (log == NULL)
         return;
     MR_ASSERT(log->topics == NULL);
+    mr_log_upkeep_deinit(log);
     mr_condition_deinit(&log->published);
     mr_mutex_deinit(&log->wait_lock);
     mr_mutex_deinit(&log->lock);
     mr_free(log->root);
     mr_free(log);
-}
-
-static mr_status tick_topic(mr_topic *topic, int64_t *next_ns, mr_error *err)
-{
-    mr_status first = MR_OK;
-    for (uint32_t i = 0; i < topic->options.partition_count; i++) {
-        int64_t next;
-        mr_status status =
-            mr_partition_tick(&topic->partitions[i], &next, first == MR_OK ? err : NULL);
-        first = first == MR_OK ? status : first;
-        *next_ns = MR_MIN(*next_ns, next);
-    }
-    return first;
-}
-
-mr_status mr_log_tick(mr_log *log, int64_t *out_next_ns, mr_error *err)
-{
-    mr_status first = MR_OK;
-    *out_next_ns = INT64_MAX;
-    mr_mutex_lock(&log->lock);
-    for (mr_topic *topic = log->topics; topic != NULL; topic = topic->next) {
-        mr_status status = tick_topic(topic, out_next_ns, first == MR_OK ? err : NULL);
-        first = first == MR_OK ? status : first;
-    }
-    mr_mutex_unlock(&log->lock);
-    return first;
 }
 
 mr_topic *mr_topic_find_open(mr_log *log, const char *name)
@@ -236,6 +212,8 @@ void mr_topic_close(mr_topic *topic)
         return;
     mr_log *log = topic->log;
     mr_mutex_lock(&log->lock);
+    while (log->ticking == topic)
+        mr_condition_wait(&log->tick_moved, &log->lock);
     bool last = --topic->owners == 0;
     for (mr_topic **at = &log->topics; last && *at != NULL; at = &(*at)->next)
         if (*at == topic) {

@@ -4,7 +4,7 @@
  *   commits:      ...... commit <= k ...... | commit <= k+2 ...
  *
  * (1) One fdatasync of each sink covers everything appended before it: under load commits carry many
- *     micro-batches, when idle the caller commits itself and no thread has to wake up.
+ *     micro-batches; after a rest the caller commits itself and no thread has to wake up.
  * (2) At most COMMIT_QUEUE_MAX micro-batches are in flight; then the flow waits (back-pressure).
  * (3) The first failure stops everything: what is durable can only be told by recovery. */
 #include "pipeline/run_internal.h"
@@ -12,8 +12,6 @@
 #include "base/assert.h"
 
 #include <string.h>
-
-#define JOURNAL_SHOWN_NS INT64_C(100000000)
 
 static mr_status commit_sinks(mr_pipeline *pipeline, mr_error *err)
 {
@@ -23,16 +21,6 @@ static mr_status commit_sinks(mr_pipeline *pipeline, mr_error *err)
     for (size_t i = 0; i < pipeline->plan->source_count; i++)
         MR_TRY(run_sink_commit(&pipeline->dead_streams[i].sink, err));
     return run_emits_commit(pipeline, err);
-}
-
-mr_status run_commit_journal(mr_pipeline *pipeline, mr_error *err)
-{
-    mr_clock *clock = pipeline->options.clock;
-    int64_t now = clock->mono_ns(clock);
-    if (pipeline->options.stepped || now < atomic_load(&pipeline->commit.journal_due_ns))
-        return MR_OK;
-    atomic_store(&pipeline->commit.journal_due_ns, now + JOURNAL_SHOWN_NS);
-    return mr_journal_commit(pipeline->journal, err);
 }
 
 static size_t latency_bucket(int64_t us)
@@ -81,8 +69,6 @@ static void commit_loop(void *context)
         mr_status status = commit_sinks(pipeline, &err);
         if (status == MR_OK)
             count_latencies(pipeline, items, count);
-        if (status == MR_OK)
-            status = run_commit_journal(pipeline, &err);
         mr_mutex_lock(&commit->mutex);
         commit->first = (commit->first + count) % COMMIT_QUEUE_MAX;
         commit->count -= count;
@@ -139,13 +125,13 @@ static mr_status commit_here(mr_pipeline *pipeline, const commit_item *item, mr_
     return MR_OK;
 }
 
-mr_status run_commit(mr_pipeline *pipeline, const commit_item *item, bool more_waits, mr_error *err)
+mr_status run_commit(mr_pipeline *pipeline, const commit_item *item, bool beside, mr_error *err)
 {
     committer *commit = &pipeline->commit;
     if (commit->thread == NULL)
         return commit_here(pipeline, item, err);
     mr_mutex_lock(&commit->mutex);
-    bool here = !more_waits && commit->count == 0 && !commit->failed;
+    bool here = !beside && commit->count == 0 && !commit->failed;
     while (!here && commit->count == COMMIT_QUEUE_MAX && !commit->failed)
         mr_condition_wait(&commit->changed, &commit->mutex);
     mr_status status = failure(commit, err);

@@ -22,6 +22,12 @@ enum { COLUMN_POSITION, COLUMN_ROWS, COLUMN_PLAN, COLUMN_STREAMS, COLUMN_STARTS,
 #define JOURNAL_BYTES_MAX     (UINT64_C(1) << 30)
 #define JOURNAL_SEGMENT_BYTES (UINT64_C(16) << 20)
 
+/* Durable a moment later, beside the flow: what must be durable at once is synced by name. */
+static const mr_topic_options journal_options = {.segment_bytes = JOURNAL_SEGMENT_BYTES,
+                                                 .retention_bytes = JOURNAL_BYTES_MAX,
+                                                 .sync = MR_LOG_SYNC_INTERVAL,
+                                                 .sync_interval_ms = 100};
+
 #define JOURNAL_SCHEMA                                                                             \
     "position: int64, rows: int64, plan: int64, streams: string, starts: bytes, runs: bytes"
 
@@ -45,6 +51,18 @@ struct mr_journal {
 
 /* ---- birth and death ---- */
 
+/* An older program made journals that were synced by name only. */
+static mr_status open_writer(mr_topic *topic, mr_error *err)
+{
+    mr_topic_options options = mr_topic_get_options(topic);
+    if (options.sync != journal_options.sync) {
+        options.sync = journal_options.sync;
+        options.sync_interval_ms = journal_options.sync_interval_ms;
+        MR_TRY(mr_topic_set_options(topic, &options, err));
+    }
+    return mr_topic_open_writer(topic, 0, NULL, NULL, err);
+}
+
 static mr_status open_topic(mr_log *log, const char *pipeline, bool writable, mr_journal *journal,
                             mr_error *err)
 {
@@ -54,14 +72,13 @@ static mr_status open_topic(mr_log *log, const char *pipeline, bool writable, mr
     mr_status status = mr_topic_open(log, name, &journal->topic, err);
     if (status == MR_NOT_FOUND && writable) {
         mr_error_clear(err);
-        mr_topic_options options = {.segment_bytes = JOURNAL_SEGMENT_BYTES,
-                                    .retention_bytes = JOURNAL_BYTES_MAX};
+        mr_topic_options options = journal_options;
         MR_TRY(mr_topic_create(log, name, &options, journal->schema, err));
         status = mr_topic_open(log, name, &journal->topic, err);
     }
     MR_TRY(status);
     if (writable)
-        MR_TRY(mr_topic_open_writer(journal->topic, 0, NULL, NULL, err));
+        MR_TRY(open_writer(journal->topic, err));
     mr_log_reader_options options = {.schema = journal->schema};
     return mr_log_reader_open(journal->topic, 0, (mr_log_start){.kind = MR_LOG_START_FIRST},
                               &options, &journal->reader, err);
@@ -178,7 +195,15 @@ mr_status mr_journal_append(mr_journal *journal, const micro_batch *batch,
 
 mr_status mr_journal_commit(mr_journal *journal, mr_error *err)
 {
-    return mr_topic_commit(journal->topic, 0, atomic_load(&journal->end), err);
+    return mr_topic_sync(journal->topic, 0, err);
+}
+
+mr_status mr_journal_durable(mr_journal *journal, bool *out, mr_error *err)
+{
+    mr_partition_stat stat;
+    MR_TRY(mr_topic_stat(journal->topic, 0, &stat, err));
+    *out = stat.durable_offset >= atomic_load(&journal->end);
+    return MR_OK;
 }
 
 uint64_t mr_journal_end(const mr_journal *journal)

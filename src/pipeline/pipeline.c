@@ -152,6 +152,8 @@ static mr_status open_sinks(mr_pipeline *pipeline, mr_error *err)
         pipeline->sink_count++;
         MR_TRY(run_sink_open(pipeline, plan->sinks[i].topic, &plan->sinks[i], plan->sinks[i].schema,
                              plan->sinks[i].topic, &pipeline->sinks[i], err));
+        pipeline->commits_wait |=
+            mr_topic_get_options(pipeline->sinks[i].topic).sync == MR_LOG_SYNC_ALWAYS;
     }
     MR_TRY(mr_dead_letter_schema(&pipeline->dead_schema, err));
     bool any_check = false;
@@ -227,6 +229,8 @@ static mr_status open_all(mr_pipeline *pipeline, mr_error *err)
     if (!pipeline->at_rest)
         MR_TRY(run_emits_open_sinks(pipeline, err));
     MR_TRY(run_commit_start(pipeline, err));
+    if (!pipeline->at_rest && !pipeline->options.stepped)
+        MR_TRY(mr_log_keep_up(pipeline->options.log, err));
     return run_recover(pipeline, err);
 }
 
@@ -400,6 +404,12 @@ static bool more_waits(const mr_pipeline *pipeline)
     return false;
 }
 
+/* Whether the flow would lose time by waiting for the sinks itself. */
+static bool commit_beside(const mr_pipeline *pipeline)
+{
+    return more_waits(pipeline) || (!pipeline->rested && pipeline->commits_wait);
+}
+
 static mr_status process(mr_pipeline *pipeline, micro_batch *batch, mr_error *err)
 {
     for (size_t i = 0; i < pipeline->stream_count; i++)
@@ -416,7 +426,8 @@ static mr_status process(mr_pipeline *pipeline, micro_batch *batch, mr_error *er
                         batch->append_us};
     if (batch->replayed)
         item.append_us = 0; /* its latency was counted, or died with a crash */
-    MR_TRY(run_commit(pipeline, &item, more_waits(pipeline), err));
+    MR_TRY(run_commit(pipeline, &item, commit_beside(pipeline), err));
+    pipeline->rested = false;
     count_batch(pipeline, batch);
     return MR_OK;
 }
@@ -460,11 +471,11 @@ mr_status mr_pipeline_wait(mr_pipeline *pipeline, int64_t timeout_ns, mr_error *
         if (mr_stream_reader(pipeline->streams[i]) != NULL && pipeline->streams[i]->chunk == NULL)
             readers[count++] = mr_stream_reader(pipeline->streams[i]);
     mr_clock *clock = pipeline->options.clock;
-    MR_TRY(run_commit_journal(pipeline, err));
     if (count == 0) {
         clock->sleep_ns(clock, MR_MIN(timeout_ns, INT64_C(1000000)));
         return MR_OK;
     }
+    pipeline->rested = true;
     mr_status status = mr_log_reader_wait(readers, count, timeout_ns, err);
     return status == MR_END ? MR_OK : status;
 }
@@ -514,8 +525,9 @@ mr_status mr_pipeline_run(mr_pipeline *pipeline, const mr_pipeline_watch *watch,
             watch->taken(watch->context, pipeline->last_output);
         if (rows > 0 && (round & CLOCK_CHECK_MASK) != 0)
             continue;
-        int64_t tick_ns;
-        MR_TRY(mr_log_tick(pipeline->options.log, &tick_ns, err));
+        int64_t tick_ns = INT64_MAX;
+        if (pipeline->options.stepped)
+            MR_TRY(mr_log_tick(pipeline->options.log, &tick_ns, err));
         int64_t now = clock->mono_ns(clock);
         if (watch != NULL && watch->tick != NULL && now >= next_watch) {
             watch->tick(watch->context, pipeline);

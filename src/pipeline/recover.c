@@ -238,6 +238,15 @@ static mr_status retain(mr_pipeline *pipeline, mr_error *err)
     return MR_OK;
 }
 
+/* The log's own thread syncs the journal beside the flow; who cannot wait for it syncs here. */
+static mr_status journal_done(mr_pipeline *pipeline, bool wait, mr_error *err)
+{
+    if (!wait && !pipeline->options.stepped)
+        return mr_journal_durable(pipeline->journal, &pipeline->checkpoint_journal_done, err);
+    pipeline->checkpoint_journal_done = true;
+    return mr_journal_commit(pipeline->journal, err);
+}
+
 /* *out_done: the manifest is written. */
 static mr_status finish(mr_pipeline *pipeline, bool wait, bool *out_done, mr_error *err)
 {
@@ -245,8 +254,9 @@ static mr_status finish(mr_pipeline *pipeline, bool wait, bool *out_done, mr_err
     if (run_commit_position(pipeline) < pipeline->checkpoint_position)
         return MR_OK;
     if (!pipeline->checkpoint_journal_done)
-        MR_TRY(mr_journal_commit(pipeline->journal, err));
-    pipeline->checkpoint_journal_done = true;
+        MR_TRY(journal_done(pipeline, wait, err));
+    if (!pipeline->checkpoint_journal_done)
+        return MR_OK;
     *out_done = true;
     MR_TRY(mr_state_checkpoint_finish(pipeline->state, pipeline->checkpoint_position,
                                       wait ? NULL : out_done, err));

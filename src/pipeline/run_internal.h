@@ -74,6 +74,8 @@ mr_status mr_journal_append(mr_journal *journal, const micro_batch *batch,
                             uint64_t plan_hash, mr_error *err);
 /* Makes all that was appended durable. Any thread. */
 mr_status mr_journal_commit(mr_journal *journal, mr_error *err);
+/* Whether all that was appended is durable by now. */
+mr_status mr_journal_durable(mr_journal *journal, bool *out, mr_error *err);
 uint64_t mr_journal_end(const mr_journal *journal); /* offset of the next entry */
 /* Lets go of old entries beyond the journal's size limit, none of `needed_offset` or after. */
 mr_status mr_journal_trim(mr_journal *journal, uint64_t needed_offset, mr_error *err);
@@ -174,8 +176,7 @@ typedef struct committer {
     bool busy, stop;
     bool failed;
     mr_error error;
-    uint64_t position_done;         /* all sinks are durable up to here */
-    _Atomic int64_t journal_due_ns; /* when others should see the journal again */
+    uint64_t position_done; /* all sinks are durable up to here */
 } committer;
 
 typedef struct run_view {
@@ -229,6 +230,8 @@ struct mr_pipeline {
         uint64_t position, journal_offset;
     } checkpoint_starts[4]; /* where the last rounds began, newest first */
     bool checkpoint_journal_done;
+    bool rested;       /* since the last micro-batch there was nothing to do */
+    bool commits_wait; /* some sink acknowledges after a sync */
     bool failed;
     bool
         place_removed; /* ... because retention took what it was to read next: nothing else is wrong */
@@ -269,13 +272,9 @@ mr_status run_stages(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
 /* commit.c */
 mr_status run_commit_start(mr_pipeline *pipeline, mr_error *err);
 void run_commit_stop(mr_pipeline *pipeline);
-mr_status run_commit(mr_pipeline *pipeline, const commit_item *item, bool more_waits,
-                     mr_error *err);
+mr_status run_commit(mr_pipeline *pipeline, const commit_item *item, bool beside, mr_error *err);
 mr_status run_commit_wait(mr_pipeline *pipeline, mr_error *err); /* until the queue is empty */
 uint64_t run_commit_position(mr_pipeline *pipeline);
-/* Makes the journal durable now and then, although nothing depends on it: other processes that ask for features
- * follow it. Any thread. */
-mr_status run_commit_journal(mr_pipeline *pipeline, mr_error *err);
 /* recover.c */
 int64_t run_checkpoint_interval_ns(const mr_pipeline *pipeline);
 mr_status run_recover(mr_pipeline *pipeline, mr_error *err);

@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define JOIN_ROWS_MIN 2048 /* smaller chunks are joined while more is there */
-#define JOIN_MAX      512
+#define JOIN_ROWS_MIN                                                                              \
+    1024 /* smaller chunks are joined while more is there; the first of them waits for the last */
+#define JOIN_MAX 512
 
 typedef struct stream_impl {
     mr_stream stream;
