@@ -9,7 +9,6 @@
 enum {
     FAR_STEPS = 64,           /* elements a bound moves before the general way is asked */
     PREFETCH_WHOLE_MAX = 320, /* bytes of a ring */
-    HEADS = 4,                /* entries asked for where the search for a key starts */
 };
 
 /* ---- the plan of it ---- */
@@ -515,7 +514,8 @@ MR_ALWAYS_INLINE void prefetch_around(fast_ring ring, uint32_t index)
     __builtin_prefetch(fast_at(ring, index + 1), 0);
 }
 
-/* A small ring whole; of a large one what is around its ends and the ends of its windows. */
+/* What a small ring holds, and the place behind it; of a large one what is around its ends and the ends of its
+ * windows. */
 MR_ALWAYS_INLINE void prefetch_ring(const feature_plan *plan, const uint8_t *value)
 {
     const key_state *state = (const key_state *)(const void *)value;
@@ -523,9 +523,12 @@ MR_ALWAYS_INLINE void prefetch_ring(const feature_plan *plan, const uint8_t *val
         return;
     const fast_ring ring = {state->ring, (1u << state->ring_log2) - 1, plan->element_bytes};
     size_t bytes = (size_t)ring.bytes << state->ring_log2;
-    if (bytes <= PREFETCH_WHOLE_MAX) {
-        for (size_t at = 0; at < bytes; at += MR_ALIGN)
-            __builtin_prefetch(ring.ring + at, 1);
+    size_t held = (size_t)(state->end - state->first) * ring.bytes;
+    if (held <= PREFETCH_WHOLE_MAX) {
+        size_t from = (size_t)(state->first & ring.mask) * ring.bytes;
+        __builtin_prefetch(fast_at(ring, state->end), 1);
+        for (size_t at = from; at < from + held; at += MR_ALIGN)
+            __builtin_prefetch(ring.ring + (at < bytes ? at : at - bytes), 1);
         return;
     }
     __builtin_prefetch(fast_at(ring, state->end), 1);
@@ -542,28 +545,43 @@ MR_ALWAYS_INLINE void prefetch_ring(const feature_plan *plan, const uint8_t *val
 
 /* ---- whole micro-batches ---- */
 
-/* The place where the search for the key starts, and the heads of those behind it: in slots up to four fifths
- * full the search goes on for a few places, and each would be a miss waited for. */
-MR_ALWAYS_INLINE void prefetch_slot(const fast_records *records, uint32_t row)
+static inline const mr_slot *slot_of_row(const fast_records *records, uint32_t row)
 {
-    uint64_t hash = records->keys[row].hash;
-    const mr_slot *slot = &records->slots[mr_key_slot(hash)];
-    const uint8_t *entry = (const uint8_t *)mr_slot_entry(slot, mr_slot_home(slot, hash));
-    uint32_t bytes = slot->capacity > 0 ? slot->entry_bytes : 0;
-    for (uint32_t i = 0; i < HEADS; i++, entry += bytes)
-        __builtin_prefetch(entry, 1);
+    return &records->slots[mr_key_slot(records->keys[row].hash)];
 }
 
-MR_ALWAYS_INLINE void prefetch_value(const fast_records *records, uint32_t row)
+/* The steps of a group that there are: `from` may be before the first (it wraps) or the end beyond the last. */
+typedef struct fast_group {
+    size_t from, to;
+} fast_group;
+
+static inline fast_group group_at(size_t at, size_t ahead, size_t count)
 {
-    const work_key *key = &records->keys[row];
-    const mr_slot *slot = &records->slots[mr_key_slot(key->hash)];
-    const uint8_t *value = mr_slot_peek_word(slot, key->hash, (int64_t)key->word);
-    if (value == NULL)
-        return;
-    prefetch_ring(records->plan, value);
-    for (uint32_t at = MR_ALIGN; at < slot->entry_bytes; at += MR_ALIGN)
-        __builtin_prefetch(value - sizeof(mr_entry) + at, 1);
+    size_t from = at + ahead * WALK_GROUP;
+    return from < count ? (fast_group){from, MR_MIN(from + WALK_GROUP, count)} : (fast_group){0, 0};
+}
+
+/* Asks for what the groups ahead of the one at `at` will want. A group takes each stage at once: the processor waits
+ * for the translation of an address that is asked for, and in a row of them the waits overlap. */
+MR_ALWAYS_INLINE void look_ahead(const fast_records *records, const uint32_t *rows, size_t count,
+                                 size_t at, uint32_t *places)
+{
+    fast_group slots = group_at(at, WALK_SLOTS, count), tags = group_at(at, WALK_TAGS, count),
+               entries = group_at(at, WALK_ENTRIES, count), rings = group_at(at, WALK_RINGS, count);
+    for (size_t i = slots.from; i < slots.to; i++)
+        __builtin_prefetch(slot_of_row(records, rows[i]), 1);
+    for (size_t i = tags.from; i < tags.to; i++)
+        mr_slot_prefetch(slot_of_row(records, rows[i]), records->keys[rows[i]].hash);
+    for (size_t i = entries.from; i < entries.to; i++)
+        places[i % WALK_PLACES] =
+            mr_slot_prefetch_entry(slot_of_row(records, rows[i]), records->keys[rows[i]].hash);
+    for (size_t i = rings.from; i < rings.to; i++) {
+        const uint8_t *value =
+            mr_slot_peek_word_at(slot_of_row(records, rows[i]), places[i % WALK_PLACES],
+                                 (int64_t)records->keys[rows[i]].word);
+        if (value != NULL)
+            prefetch_ring(records->plan, value);
+    }
 }
 
 /* The record's element behind the last one; false, and nothing done, when ring.c must put it in. */
@@ -608,15 +626,16 @@ static mr_status answer_slowly(feature_key *key, int64_t time_us, const fast_sin
     return MR_OK;
 }
 
-static inline bool take_record(const fast_records *records, uint32_t row, uint32_t bytes,
-                               mr_view_stats *stats, mr_status *status, mr_error *err)
+static inline bool take_record(const fast_records *records, uint32_t row, uint32_t place,
+                               uint32_t bytes, mr_view_stats *stats, mr_status *status,
+                               mr_error *err)
 {
     const work_key *at = &records->keys[row];
     mr_slot *slot = &records->slots[mr_key_slot(at->hash)];
     if (MR_UNLIKELY(records->first_position + row < slot->skip_until))
         return true;
     feature_key key = {records->plan, slot, NULL, stats};
-    key.value = mr_slot_get_word(slot, at->hash, (int64_t)at->word, true, err);
+    key.value = mr_slot_get_word_at(slot, place, at->hash, (int64_t)at->word, err);
     int64_t time_us = MR_MIN(MR_MAX(records->times[row], MR_TIME_MIN_US), MR_TIME_MAX_US);
     if (key.value == NULL || !append_record(&key, records, row, time_us, stats))
         return false;
@@ -632,30 +651,25 @@ static inline bool take_record(const fast_records *records, uint32_t row, uint32
     return *status == MR_OK;
 }
 
-static inline size_t walk(const fast_records *records, const uint32_t *rows, size_t from,
-                          size_t count, uint32_t bytes, mr_view_stats *stats, mr_status *status,
-                          mr_error *err)
+static inline bool walk(const fast_records *records, const uint32_t *rows, size_t count,
+                        fast_progress *progress, uint32_t bytes, mr_view_stats *stats,
+                        mr_status *status, mr_error *err)
 {
-    for (size_t i = from; i < MR_MIN(from + WALK_FAR, count); i++)
-        prefetch_slot(records, rows[i]);
-    for (size_t i = from; i < count; i++) {
-        if (i + WALK_FURTHER < count)
-            __builtin_prefetch(
-                &records->slots[mr_key_slot(records->keys[rows[i + WALK_FURTHER]].hash)], 0);
-        if (i + WALK_FAR < count)
-            prefetch_slot(records, rows[i + WALK_FAR]);
-        if (i + WALK_NEAR < count)
-            prefetch_value(records, rows[i + WALK_NEAR]);
-        if (!take_record(records, rows[i], bytes, stats, status, err))
-            return i;
+    while (progress->next < count + WALK_AHEAD) {
+        size_t at = progress->next - WALK_AHEAD; /* wraps at first */
+        if (progress->next++ % WALK_GROUP == 0)
+            look_ahead(records, rows, count, at, progress->places);
+        if (at < count && !take_record(records, rows[at], progress->places[at % WALK_PLACES], bytes,
+                                       stats, status, err))
+            return false;
     }
-    return count;
+    return true;
 }
 
-size_t fast_walk(const fast_records *records, const uint32_t *rows, size_t from, size_t count,
-                 mr_view_stats *stats, mr_status *out_status, mr_error *err)
+bool fast_walk(const fast_records *records, const uint32_t *rows, size_t count,
+               fast_progress *progress, mr_view_stats *stats, mr_status *out_status, mr_error *err)
 {
     uint32_t bytes = records->plan->element_bytes;
-    return bytes == 16 ? walk(records, rows, from, count, 16, stats, out_status, err)
-                       : walk(records, rows, from, count, bytes, stats, out_status, err);
+    return bytes == 16 ? walk(records, rows, count, progress, 16, stats, out_status, err)
+                       : walk(records, rows, count, progress, bytes, stats, out_status, err);
 }

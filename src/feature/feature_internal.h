@@ -163,11 +163,17 @@ feature_value read_top(const feature_key *key, const feature_output *output, mr_
 
 /* ---- a micro-batch, as far as fast.c knows it ---- */
 
+/* Groups of steps ahead that memory is asked for, each where the one before has led to: the slots, the tags of
+ * their places, the entries, the rings. */
 enum {
-    WALK_FURTHER = 28,
-    WALK_FAR = 20,
-    WALK_NEAR = 10
-}; /* steps ahead that memory is asked for */
+    WALK_GROUP = 4,
+    WALK_SLOTS = 4,
+    WALK_TAGS = 3,
+    WALK_ENTRIES = 2,
+    WALK_RINGS = 1,
+    WALK_AHEAD = WALK_SLOTS * WALK_GROUP, /* steps */
+    WALK_PLACES = WALK_AHEAD,
+};
 
 typedef struct work_key {
     uint64_t hash;
@@ -194,10 +200,16 @@ typedef struct fast_records {
 
 /* ---- fast.c: the common case of the verbs above ---- */
 
-/* Takes records rows[from..count) in order; stops before the first that is for the general way and gives its
- * index, count when all are done, any when *out_status is an error. */
-size_t fast_walk(const fast_records *records, const uint32_t *rows, size_t from, size_t count,
-                 mr_view_stats *stats, mr_status *out_status, mr_error *err);
+/* How far a walk is. */
+typedef struct fast_progress {
+    size_t next;                  /* the step that is taken next, and WALK_AHEAD */
+    uint32_t places[WALK_PLACES]; /* where the keys of steps ahead were found */
+} fast_progress;
+
+/* Takes records rows[0..count) in order; true when all are done. False at one that is for the general way, which
+ * is rows[progress->next - 1 - WALK_AHEAD]: call again after it; or *out_status is an error. */
+bool fast_walk(const fast_records *records, const uint32_t *rows, size_t count,
+               fast_progress *progress, mr_view_stats *stats, mr_status *out_status, mr_error *err);
 
 mr_status fast_plan_build(feature_plan *plan, mr_arena *arena, mr_error *err);
 bool fast_insert(feature_key *key, const feature_event *event, uint32_t *out_index);

@@ -3,9 +3,10 @@
  *   begin    one thread     room for hashes, outputs, and the stream time of each step (ttl only)
  *   hash     row ranges     hash (and encoded bytes) of every key
  *   walk     slot ranges    a list of the worker's steps, then for step i:
- *                             i + WALK_FAR   ask for the entry's cache lines
- *                             i + WALK_NEAR  ask for the ring's lines: its end, and both ends of every window
- *                             i         insert, move windows, read, evict
+ *                             3 groups ahead   ask for the tags of the slots' places
+ *                             2 groups ahead   ask for the entries' cache lines
+ *                             1 group ahead    ask for the rings' lines: ends, and both ends of every window
+ *                             i               insert, move windows, read, evict
  *   finish   one thread     bytes of validity become bits, texts become columns
  * Each output row belongs to one step, so workers share columns but no element; validity is a byte per row
  * while they write. A step below its slot's skip_until is in the state already and is passed over. */
@@ -578,17 +579,26 @@ static mr_status take_step(mr_view_work *work, work_thread *thread, size_t index
 
 /* ---- walk: all of a worker's steps ---- */
 
-MR_ALWAYS_INLINE void prefetch_entry(const mr_view_work *work, const mr_slot *slots, uint32_t index)
+MR_ALWAYS_INLINE const mr_slot *slot_ahead(const mr_view_work *work, const mr_slot *slots,
+                                           uint32_t index, uint64_t *out_hash)
 {
     mr_view_step step = step_at(work, index);
-    uint64_t hash = step_key(work, &step)->hash;
-    const mr_slot *slot = &slots[mr_key_slot(hash)];
-    if (slot->capacity == 0)
-        return;
-    const uint8_t *entry = (const uint8_t *)mr_slot_entry(slot, mr_slot_home(slot, hash));
-    for (uint32_t at = 0; at < slot->entry_bytes; at += MR_ALIGN)
-        __builtin_prefetch(entry + at, 1);
-    __builtin_prefetch(entry + slot->entry_bytes - 1, 1);
+    *out_hash = step_key(work, &step)->hash;
+    return &slots[mr_key_slot(*out_hash)];
+}
+
+MR_ALWAYS_INLINE void prefetch_tags(const mr_view_work *work, const mr_slot *slots, uint32_t index)
+{
+    uint64_t hash;
+    const mr_slot *slot = slot_ahead(work, slots, index, &hash);
+    mr_slot_prefetch(slot, hash);
+}
+
+MR_ALWAYS_INLINE void prefetch_entry(const mr_view_work *work, const mr_slot *slots, uint32_t index)
+{
+    uint64_t hash;
+    const mr_slot *slot = slot_ahead(work, slots, index, &hash);
+    (void)mr_slot_prefetch_entry(slot, hash);
 }
 
 MR_ALWAYS_INLINE void prefetch_ring(const mr_view_work *work, const mr_slot *slots, uint32_t index)
@@ -612,6 +622,20 @@ MR_ALWAYS_INLINE void prefetch_ring(const mr_view_work *work, const mr_slot *slo
         if (plan->windows[i].window.delay_us > 0)
             __builtin_prefetch(element_at(plan, state, bounds->hi), 0);
     }
+}
+
+MR_ALWAYS_INLINE void look_ahead(const mr_view_work *work, const mr_slot *slots,
+                                 const uint32_t *steps, size_t count, size_t at, bool words)
+{
+    for (size_t i = at + WALK_TAGS * WALK_GROUP; i < MR_MIN(at + WALK_SLOTS * WALK_GROUP, count);
+         i++)
+        prefetch_tags(work, slots, steps[i]);
+    for (size_t i = at + WALK_ENTRIES * WALK_GROUP; i < MR_MIN(at + WALK_TAGS * WALK_GROUP, count);
+         i++)
+        prefetch_entry(work, slots, steps[i]);
+    for (size_t i = at + WALK_GROUP; words && i < MR_MIN(at + WALK_ENTRIES * WALK_GROUP, count);
+         i++)
+        prefetch_ring(work, slots, steps[i]);
 }
 
 /* The steps of this worker's slots, in order. */
@@ -638,14 +662,11 @@ static size_t list_steps(mr_view_work *work, int worker)
 /* All of a worker's records through fast.c, but for those it leaves to the general way. */
 static void walk_records(mr_view_work *work, work_thread *thread, size_t count)
 {
-    for (size_t at = 0; at < count; at++) {
-        at = fast_walk(&work->records, thread->steps, at, count, &thread->stats, &thread->status,
-                       &thread->error);
-        if (at < count && thread->status == MR_OK)
-            thread->status = take_step(work, thread, thread->steps[at]);
-        if (thread->status != MR_OK)
-            return;
-    }
+    fast_progress progress = {0};
+    while (thread->status == MR_OK && !fast_walk(&work->records, thread->steps, count, &progress,
+                                                 &thread->stats, &thread->status, &thread->error))
+        if (thread->status == MR_OK)
+            thread->status = take_step(work, thread, thread->steps[progress.next - 1 - WALK_AHEAD]);
 }
 
 void mr_view_walk(mr_view_work *work, int worker)
@@ -661,13 +682,9 @@ void mr_view_walk(mr_view_work *work, int worker)
         walk_records(work, thread, count);
         return;
     }
-    for (size_t i = 0; i < MR_MIN(count, WALK_FAR); i++)
-        prefetch_entry(work, slots, thread->steps[i]);
     for (size_t i = 0; i < count; i++) {
-        if (i + WALK_FAR < count)
-            prefetch_entry(work, slots, thread->steps[i + WALK_FAR]);
-        if (words && i + WALK_NEAR < count)
-            prefetch_ring(work, slots, thread->steps[i + WALK_NEAR]);
+        if (i % WALK_GROUP == 0)
+            look_ahead(work, slots, thread->steps, count, i, words);
         thread->status = take_step(work, thread, thread->steps[i]);
         if (thread->status != MR_OK)
             return;

@@ -1,8 +1,9 @@
 /* evict.c -- which keys leave memory, and how a slot is made small again.
  *
  * A hand goes round all slots (second chance: Corbato, "A paging experiment with the Multics system", 1968): what
- * was not touched since it was there last is cold and goes to the spill store; the others move into a fresh heap,
- * so that the memory of those who left really comes free.
+ * was not touched in the last quarter of the time since it was there is cold and goes to the spill store; the others
+ * move into a fresh heap, so that the memory of those who left really comes free. A quarter, because moving one that
+ * stays costs about what bringing one back does: keys that are in use often are kept, and few of the others moved.
  *
  * (1) A key is put into the store, the store commits, and only then it leaves memory: whatever fails between,
  *     memory still has it, and hides what is stored.
@@ -17,6 +18,7 @@
 #define SPARE_BYTES_MAX               (1u << 20) /* freed beyond the mark */
 #define FRESH_TICKS                   64 /* touched so lately is hot where the hand never was */
 #define TICK_MASK                     0x3fffffffu
+#define HOT_PART                      4 /* touched in the last such part of the time since the hand was here */
 #define COMPACT_LOOKS                 8    /* slots looked at by a call, at most */
 #define COMPACT_BYTES                 4096 /* unused, at least, to be worth it */
 #define COMPACT_CREDIT_BYTES_PER_TICK 512
@@ -100,6 +102,9 @@ mr_status mr_slot_rebuild(mr_slot *slot, bool (*keep)(const mr_slot *slot, const
     uint32_t old_dead = rest->dead, kept = count_kept(slot, keep);
     mr_slot_detach(slot);
     mr_status status = kept == 0 || mr_slot_reserve(slot, kept) ? MR_OK : MR_OUT_OF_MEMORY(err);
+    if (kept > 0 && old.heap != NULL)
+        mr_slot_expect(slot, (mr_heap_bytes(old.heap) - mr_heap_free_bytes(old.heap)) * kept /
+                                 ((uint64_t)old.count + old_dead));
     for (uint32_t at = 0; status == MR_OK && at < old.capacity; at++) {
         mr_entry *entry = mr_slot_entry(&old, at);
         if (entry->touched != 0 && (keep == NULL || keep(slot, entry)))
@@ -121,7 +126,8 @@ static bool is_hot(const mr_slot *slot, const mr_entry *entry)
 {
     const mr_table *table = slot->table;
     uint32_t visited = table->rest[slot - table->slots].visited_tick;
-    uint32_t since = visited != 0 ? visited : (uint32_t)table->tick - FRESH_TICKS;
+    uint32_t now = (uint32_t)table->tick & TICK_MASK;
+    uint32_t since = now - (visited != 0 ? ((now - visited) & TICK_MASK) / HOT_PART : FRESH_TICKS);
     return (entry->touched & MR_ENTRY_DEAD) == 0 &&
            (((entry->touched >> 2) - since) & TICK_MASK) <= TICK_MASK / 2;
 }
@@ -284,10 +290,8 @@ mr_status mr_state_evict(mr_state *state, mr_error *err)
         return MR_OK;
     note_growth(state);
     MR_TRY(compact_some(state, err));
-    if (state->spill != NULL) {
-        state->spill->kind->relax(state->spill);
+    if (state->spill != NULL)
         MR_TRY(evict(state, err));
-    }
     state->used_bytes_left = used_bytes(state);
     return MR_OK;
 }

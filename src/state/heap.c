@@ -233,16 +233,29 @@ static size_t next_chunk_bytes(const mr_heap *heap, size_t needed)
     return size;
 }
 
+static bool start_chunk(mr_heap *heap, size_t size)
+{
+    chunk *fresh = add_chunk(heap, size);
+    if (fresh == NULL)
+        return false;
+    cut_free(heap, heap->next, (size_t)(heap->end - heap->next));
+    heap->next = fresh->bytes;
+    heap->end = fresh->bytes + fresh->size;
+    return true;
+}
+
+void mr_heap_expect(mr_heap *heap, uint64_t bytes)
+{
+    size_t size = (size_t)MR_MIN(bytes, CHUNK_BYTES_MAX) & ~(size_t)63;
+    if (heap->next == heap->end && size >= CHUNK_BYTES_MIN)
+        (void)start_chunk(heap, size);
+}
+
 static void *carve(mr_heap *heap, size_t bytes)
 {
-    if ((size_t)(heap->end - heap->next) < bytes) {
-        chunk *fresh = add_chunk(heap, next_chunk_bytes(heap, bytes));
-        if (fresh == NULL)
-            return NULL;
-        cut_free(heap, heap->next, (size_t)(heap->end - heap->next));
-        heap->next = fresh->bytes;
-        heap->end = fresh->bytes + fresh->size;
-    }
+    if ((size_t)(heap->end - heap->next) < bytes &&
+        !start_chunk(heap, next_chunk_bytes(heap, bytes)))
+        return NULL;
     void *memory = heap->next;
     heap->next += bytes;
     return memory;

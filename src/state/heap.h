@@ -28,6 +28,9 @@ typedef struct mr_heap mr_heap;
 mr_heap *mr_heap_create(mr_heap_source *source); /* lends the source; NULL: no memory */
 void mr_heap_destroy(mr_heap *heap);             /* with all blocks; NULL is allowed */
 
+/* About so many bytes will be allocated: an empty heap takes them in one piece, if it can. */
+void mr_heap_expect(mr_heap *heap, uint64_t bytes);
+
 /* 8-byte aligned; NULL: no memory. Freed with the same size. */
 void *mr_heap_alloc(mr_heap *heap, size_t bytes) __attribute__((warn_unused_result));
 void mr_heap_free(mr_heap *heap, void *memory, size_t bytes);

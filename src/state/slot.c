@@ -1,11 +1,13 @@
 /* slot.c -- open addressing inside one slot.
  *
- *   entries | entry | entry | 0 | entry | entry | 0 | 0 |      linear probing from mr_slot_home, wrapping
+ *   entries | entry | entry | 0 | entry | entry | 0 | 0 | tags t t 0 t t 0 0 | t t 0 t t 0 0 |
+ *             linear probing from mr_slot_home, wrapping                       first tags again
  *
  * (1) An entry lies at or after its home, with no empty place between. Taking one away shifts those behind it
  *     back (Knuth, TAOCP 3, 6.4, algorithm R), so there are no tombstones.
  * (2) At most four fifths are taken; arrays grow by a quarter, so that at least two thirds are, once grown.
- * (3) A dead entry keeps its key and has a zeroed value. */
+ * (3) A dead entry keeps its key and has a zeroed value.
+ * (4) A place's tag is 0 exactly when its entry is empty; set_tag writes it wherever it stands. */
 #include "state/state_internal.h"
 
 #include "base/assert.h"
@@ -56,7 +58,7 @@ static mr_slot_rest *rest_of(const mr_slot *slot)
 
 static uint64_t entries_bytes(const mr_slot *slot, uint32_t capacity)
 {
-    return (uint64_t)capacity * slot->entry_bytes;
+    return capacity == 0 ? 0 : (uint64_t)capacity * (slot->entry_bytes + 1) + MR_SLOT_TAGS - 1;
 }
 
 uint64_t mr_slot_bytes(const mr_slot *slot)
@@ -118,45 +120,40 @@ static inline uint32_t after(const mr_slot *slot, uint32_t at)
     return at + 1 < slot->capacity ? at + 1 : 0;
 }
 
-static inline mr_entry *find_word(const mr_slot *slot, uint64_t hash, uint64_t word)
-{
-    if (MR_UNLIKELY(slot->capacity == 0))
-        return NULL;
-    for (uint32_t at = mr_slot_home(slot, hash);; at = after(slot, at)) {
-        mr_entry *entry = mr_slot_entry(slot, at);
-        if (entry->word == word && entry->touched != 0)
-            return entry;
-        if (entry->touched == 0)
-            return NULL;
-    }
-}
-
 static mr_entry *find_bytes(const mr_slot *slot, uint64_t hash, const void *key, size_t key_bytes)
 {
-    if (slot->capacity == 0)
-        return NULL;
-    for (uint32_t at = mr_slot_home(slot, hash);; at = after(slot, at)) {
+    mr_slot_search search = mr_slot_search_start(slot, hash);
+    for (uint32_t at; (at = mr_slot_search_next(&search)) != MR_SLOT_NOWHERE;) {
         mr_entry *entry = mr_slot_entry(slot, at);
-        if (entry->touched == 0)
-            return NULL;
         if (entry->word == hash && same_key(slot, entry, key, key_bytes))
             return entry;
     }
+    return NULL;
 }
 
 mr_entry *mr_slot_find(const mr_slot *slot, uint64_t word, const void *key, size_t key_bytes)
 {
     return slot->table->options.byte_keys ? find_bytes(slot, word, key, key_bytes)
-                                          : find_word(slot, mr_hash_u64(word), word);
+                                          : mr_slot_find_word(slot, mr_hash_u64(word), word);
 }
 
 /* ---- growth ---- */
 
-static mr_entry *first_empty(const mr_slot *slot, uint64_t hash)
+static void set_tag(const mr_slot *slot, uint32_t at, uint8_t tag)
 {
+    uint8_t *tags = mr_slot_tags(slot);
+    for (uint64_t i = at; i < (uint64_t)slot->capacity + MR_SLOT_TAGS - 1; i += slot->capacity)
+        tags[i] = tag;
+}
+
+/* The first empty place for the hash, with its tag set: the caller fills it. */
+static mr_entry *take_place(const mr_slot *slot, uint64_t hash)
+{
+    const uint8_t *tags = mr_slot_tags(slot);
     uint32_t at = mr_slot_home(slot, hash);
-    while (mr_slot_entry(slot, at)->touched != 0)
+    while (tags[at] != 0)
         at = after(slot, at);
+    set_tag(slot, at, mr_slot_tag(hash));
     return mr_slot_entry(slot, at);
 }
 
@@ -178,7 +175,7 @@ static bool set_capacity(mr_slot *slot, uint32_t capacity)
     for (uint32_t at = 0; at < old.capacity; at++) {
         mr_entry *entry = mr_slot_entry(&old, at);
         if (entry->touched != 0)
-            memcpy(first_empty(slot, mr_slot_entry_hash(slot, entry)), entry, slot->entry_bytes);
+            memcpy(take_place(slot, mr_slot_entry_hash(slot, entry)), entry, slot->entry_bytes);
     }
     mr_free(old.entries);
     mr_heap_source_give(source, entries_bytes(&old, old.capacity));
@@ -216,6 +213,12 @@ static bool has_heap(mr_slot *slot)
     return slot->heap != NULL;
 }
 
+void mr_slot_expect(mr_slot *slot, uint64_t bytes)
+{
+    if (has_heap(slot))
+        mr_heap_expect(slot->heap, bytes);
+}
+
 static bool store_key(mr_slot *slot, const void *key, size_t key_bytes, uint32_t *out)
 {
     uint32_t size = (uint32_t)key_bytes;
@@ -251,7 +254,7 @@ mr_entry *mr_slot_add(mr_slot *slot, uint64_t word, const void *key, size_t key_
         return NULL;
     }
     uint64_t hash = slot->table->options.byte_keys ? word : mr_hash_u64(word);
-    mr_entry *entry = first_empty(slot, hash);
+    mr_entry *entry = take_place(slot, hash);
     memset(entry, 0, slot->entry_bytes);
     *entry = (mr_entry){word, handle, slot->table->touch};
     slot->count++;
@@ -284,9 +287,11 @@ static void shift_back(mr_slot *slot, uint32_t hole)
         if (distance(slot, home, at) < distance(slot, hole, at))
             continue;
         memcpy(mr_slot_entry(slot, hole), entry, slot->entry_bytes);
+        set_tag(slot, hole, mr_slot_tags(slot)[at]);
         hole = at;
     }
     memset(mr_slot_entry(slot, hole), 0, sizeof(mr_entry));
+    set_tag(slot, hole, 0);
 }
 
 void mr_slot_erase(mr_slot *slot, mr_entry *entry)
@@ -386,10 +391,18 @@ static void *get_absent(mr_slot *slot, uint64_t word, const void *key, size_t ke
 
 void *mr_slot_get_word(mr_slot *slot, uint64_t hash, int64_t word, bool create, mr_error *err)
 {
-    mr_entry *entry = find_word(slot, hash, (uint64_t)word);
+    mr_entry *entry = mr_slot_find_word(slot, hash, (uint64_t)word);
     if (MR_LIKELY(entry != NULL))
         return use(slot, entry, create);
     return get_absent(slot, (uint64_t)word, NULL, 0, create, err);
+}
+
+void *mr_slot_get_word_at(mr_slot *slot, uint32_t at, uint64_t hash, int64_t word, mr_error *err)
+{
+    void *value = mr_slot_peek_word_at(slot, at, word);
+    if (MR_LIKELY(value != NULL))
+        return use(slot, (mr_entry *)value - 1, true);
+    return mr_slot_get_word(slot, hash, word, true, err);
 }
 
 void *mr_slot_get_bytes(mr_slot *slot, uint64_t hash, const void *key, size_t key_bytes,

@@ -1,4 +1,5 @@
 /* slot_test.c -- slots against a naive model, and what they take and give back. */
+#include "base/assert.h"
 #include "state/state_kit.h"
 
 #include "test/test.h"
@@ -32,6 +33,63 @@ TEST(slot, forgets_by_ttl_wherever_batches_are_cut)
         assert_true(stats.expired > 0);
         kit_close(&kit);
     }
+}
+
+/* slot.c (1) and (4): every key is found where tags lead, and tags say what is empty, at the end again. */
+static void check_tags(const mr_slot *slot)
+{
+    const uint8_t *tags = mr_slot_tags(slot);
+    for (uint32_t at = 0; at < slot->capacity; at++) {
+        const mr_entry *entry = mr_slot_entry(slot, at);
+        if (entry->touched == 0) {
+            assert_int_equal(tags[at], 0);
+            continue;
+        }
+        uint64_t hash = mr_slot_entry_hash(slot, entry);
+        assert_int_equal(tags[at], mr_slot_tag(hash));
+        mr_slot_search search = mr_slot_search_start(slot, hash);
+        uint32_t found;
+        while ((found = mr_slot_search_next(&search)) != at)
+            assert_int_not_equal(found, MR_SLOT_NOWHERE);
+    }
+    for (uint32_t i = 0; slot->capacity > 0 && i < MR_SLOT_TAGS - 1; i++)
+        assert_int_equal(tags[slot->capacity + i], tags[i % slot->capacity]);
+}
+
+TEST(slot, finds_every_key_by_its_tag)
+{
+    static const uint32_t key_counts[] = {200, 3000, 60000};
+    for (size_t i = 0; i < MR_COUNT_OF(key_counts); i++) {
+        state_kit kit;
+        kit_open(&kit, &(kit_options){.seed = mr_test_seed() + i,
+                                      .keys = key_counts[i],
+                                      .ttl_us = i == 1 ? 30000 : 0});
+        for (int round = 0; round < 4; round++) {
+            kit_run(&kit, 20000, 1000);
+            for (int t = 0; t < 2; t++)
+                for (uint32_t k = 0; k < MR_SLOT_COUNT; k++)
+                    check_tags(&mr_table_slots(kit.tables[t])[k]);
+        }
+        kit_close(&kit);
+    }
+}
+
+TEST(slot, stops_its_search_at_an_empty_place)
+{
+    state_kit kit;
+    kit_open(&kit, &(kit_options){.keys = 1});
+    mr_slot *slot = &mr_table_slots(kit.tables[0])[0];
+    mr_slot_search search = mr_slot_search_start(slot, 7);
+    assert_int_equal(mr_slot_search_next(&search), MR_SLOT_NOWHERE); /* no places at all */
+    assert_non_null(mr_slot_add(slot, 5, NULL, 0, NULL));
+    uint64_t hash = mr_hash_u64(5);
+    assert_int_equal(mr_slot_prefetch_entry(slot, hash), mr_slot_home(slot, hash));
+    assert_int_equal(mr_slot_prefetch_entry(slot, hash ^ UINT64_C(1) << 40), MR_SLOT_NOWHERE);
+    assert_non_null(mr_slot_peek_word_at(slot, mr_slot_home(slot, hash), 5));
+    assert_null(mr_slot_peek_word_at(slot, mr_slot_home(slot, hash), 6));
+    assert_null(mr_slot_peek_word_at(slot, slot->capacity, 5));
+    assert_null(mr_slot_peek_word_at(slot, MR_SLOT_NOWHERE, 5));
+    kit_close(&kit);
 }
 
 TEST(slot, gives_all_memory_back)

@@ -103,9 +103,10 @@ static void clear(item_list *in)
 
 /* ---- the kind ---- */
 
-static mr_status memory_open(mr_fs *fs, const char *folder, mr_spill **out, mr_error *err)
+static mr_status memory_open(mr_fs *fs, const char *folder, mr_heap_source *source, mr_spill **out,
+                             mr_error *err)
 {
-    (void)fs, (void)folder;
+    (void)fs, (void)folder, (void)source;
     memory_spill *in = MR_NEW(memory_spill);
     if (in == NULL)
         return MR_OUT_OF_MEMORY(err);
@@ -186,7 +187,7 @@ static mr_status memory_get(mr_spill *spill, mr_spill_place place, mr_spill_valu
         one = find(&in->committed, &place);
     if (one == NULL || one->bytes == NULL)
         return MR_NOT_FOUND;
-    *out = (mr_spill_value){one->bytes, one->size, 0};
+    *out = (mr_spill_value){one->bytes, one->size};
     return MR_OK;
 }
 
@@ -203,8 +204,8 @@ static mr_status memory_scan_open(mr_spill *spill, uint16_t table, uint16_t slot
     if (scan == NULL)
         return MR_OUT_OF_MEMORY(err);
     scan->in = (memory_spill *)spill;
-    mr_spill_place last = {table, slot, UINT64_MAX};
-    scan->next = lower_bound(&scan->in->committed, &(mr_spill_place){table, slot, 0});
+    mr_spill_place last = {table, slot, UINT64_MAX, 0};
+    scan->next = lower_bound(&scan->in->committed, &(mr_spill_place){table, slot, 0, 0});
     scan->end = lower_bound(&scan->in->committed, &last);
     scan->end += find(&scan->in->committed, &last) != NULL;
     *out = scan;
@@ -219,18 +220,13 @@ static mr_status memory_scan_next(mr_spill_scan *scan, uint64_t *out_word, mr_sp
         return MR_END;
     const stored_item *one = &scan->in->committed.list[scan->next++];
     *out_word = one->place.word;
-    *out = (mr_spill_value){one->bytes, one->size, 0};
+    *out = (mr_spill_value){one->bytes, one->size};
     return MR_OK;
 }
 
 static void memory_scan_close(mr_spill_scan *scan)
 {
     mr_free(scan);
-}
-
-static void memory_relax(mr_spill *spill)
-{
-    (void)spill;
 }
 
 static void memory_stats(mr_spill *spill, mr_spill_stats *out)
@@ -252,6 +248,5 @@ const mr_spill_kind mr_spill_memory = {
     .scan_open = memory_scan_open,
     .scan_next = memory_scan_next,
     .scan_close = memory_scan_close,
-    .relax = memory_relax,
     .stats = memory_stats,
 };

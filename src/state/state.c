@@ -26,7 +26,7 @@ mr_status mr_state_open(const mr_state_options *options, mr_state **out, mr_erro
     MR_GOTO(failed, status, mr_fs_make_folder(state->fs, state->folder, err));
     MR_GOTO(failed, status, mr_checkpoints_create(state, &state->checkpoints, err));
     if (options->spill_folder != NULL) {
-        state->spill_kind = options->spill_kind != NULL ? options->spill_kind : &mr_spill_lmdb;
+        state->spill_kind = options->spill_kind != NULL ? options->spill_kind : &mr_spill_log;
         state->spill_folder = mr_strdup(options->spill_folder);
         if (state->spill_folder == NULL)
             MR_GOTO(failed, status, MR_OUT_OF_MEMORY(err));

@@ -80,7 +80,7 @@ typedef struct mr_state_options {
     const char *folder;       /* checkpoints live here; created */
     const char *spill_folder; /* NULL: no spilling; beyond the budget is then MR_FULL */
     const struct mr_spill_kind
-        *spill_kind;   /* NULL: LMDB; &mr_spill_memory in simulation (spill.h) */
+        *spill_kind;   /* NULL: a log in files; &mr_spill_memory in simulation (spill.h) */
     mr_budget *budget; /* shared with others; NULL: no limit */
     int workers;       /* slots are decoded by this many threads at open; 1 in simulation */
     bool background;   /* checkpoint files are written by a thread of their own */
@@ -163,7 +163,7 @@ uint64_t mr_table_key_bytes(mr_table *table, const void *key, size_t key_bytes, 
 /* ---- slots: the hot path ---- */
 
 struct mr_slot {
-    uint8_t *entries; /* capacity * entry_bytes; NULL when capacity is 0 */
+    uint8_t *entries; /* capacity * entry_bytes, then tags; NULL when capacity is 0 */
     uint32_t capacity;
     uint32_t entry_bytes;
     uint32_t count;      /* keys in memory */
@@ -203,25 +203,122 @@ static inline mr_entry *mr_slot_entry(const mr_slot *slot, uint32_t at)
     return (mr_entry *)(void *)(slot->entries + (size_t)at * slot->entry_bytes);
 }
 
-/* Asks for the cache line where the search for this hash will start. */
+/* A byte for each place stands behind the entries: 0 where it is empty, else eight bits of the hash
+ * that choose neither slot nor home. So a search reads a line of these, and an entry only when it
+ * very likely is the one (the control bytes of Abseil's Swiss tables, 2017). The first ones are there
+ * once more at the end, so that eight can be read from any place. */
+#define MR_SLOT_TAGS 8
+
+static inline uint8_t *mr_slot_tags(const mr_slot *slot)
+{
+    return slot->entries + (size_t)slot->capacity * slot->entry_bytes;
+}
+
+static inline uint8_t mr_slot_tag(uint64_t hash)
+{
+    uint8_t tag = (uint8_t)(hash >> 40);
+    return tag != 0 ? tag : 1;
+}
+
+/* A search for the places of a hash: start, then next until MR_SLOT_NOWHERE. */
+#define MR_SLOT_NOWHERE UINT32_MAX
+#define MR_SLOT_EACH    UINT64_C(0x0101010101010101)
+
+typedef struct mr_slot_search {
+    const uint8_t *tags;
+    uint64_t hits;   /* high bit of each byte of the group that may be it */
+    uint64_t wanted; /* the tag, eight times */
+    uint32_t from;   /* place of the group */
+    uint32_t capacity;
+    bool last; /* the group has an empty place: none lie behind it */
+} mr_slot_search;
+
+/* Looks at eight tags; those behind an empty place do not count. */
+static inline void mr_slot_search_group(mr_slot_search *search)
+{
+    uint64_t group, low = MR_SLOT_EACH * 0x7f;
+    __builtin_memcpy(&group, search->tags + search->from, sizeof group);
+    uint64_t other = group ^ search->wanted;
+    uint64_t empty = ~(((group & low) + low) | group | low);
+    search->hits = ~(((other & low) + low) | other | low) & (empty ^ (empty - 1));
+    search->last = empty != 0;
+}
+
+static inline mr_slot_search mr_slot_search_start(const mr_slot *slot, uint64_t hash)
+{
+    mr_slot_search search = {.capacity = slot->capacity, .last = true};
+    if (slot->capacity == 0)
+        return search;
+    search.tags = mr_slot_tags(slot);
+    search.wanted = MR_SLOT_EACH * mr_slot_tag(hash);
+    search.from = mr_slot_home(slot, hash);
+    mr_slot_search_group(&search);
+    return search;
+}
+
+static inline uint32_t mr_slot_search_next(mr_slot_search *search)
+{
+    while (search->hits == 0) {
+        if (search->last)
+            return MR_SLOT_NOWHERE;
+        search->from = (search->from + MR_SLOT_TAGS) % search->capacity;
+        mr_slot_search_group(search);
+    }
+    uint32_t at = search->from + ((uint32_t)__builtin_ctzll(search->hits) >> 3);
+    search->hits &= search->hits - 1;
+    return at < search->capacity ? at : at % search->capacity;
+}
+
+/* Asks for the line of the tags where the search for this hash starts. */
 static inline void mr_slot_prefetch(const mr_slot *slot, uint64_t hash)
 {
-    __builtin_prefetch(slot->entries + (size_t)mr_slot_home(slot, hash) * slot->entry_bytes, 1);
+    __builtin_prefetch(mr_slot_tags(slot) + mr_slot_home(slot, hash), 0);
+}
+
+/* The place where the key very likely is, and asks for its entry. The place may be another's, or gone by
+ * the time it is used: mr_slot_get_word_at looks. */
+static inline uint32_t mr_slot_prefetch_entry(const mr_slot *slot, uint64_t hash)
+{
+    mr_slot_search search = mr_slot_search_start(slot, hash);
+    uint32_t at = mr_slot_search_next(&search);
+    if (at == MR_SLOT_NOWHERE)
+        return at;
+    const uint8_t *entry = (const uint8_t *)mr_slot_entry(slot, at);
+    for (uint32_t line = 0; line < slot->entry_bytes; line += MR_ALIGN)
+        __builtin_prefetch(entry + line, 1);
+    __builtin_prefetch(entry + slot->entry_bytes - 1, 1);
+    return at;
+}
+
+/* The entry of a word key, dead or alive, or NULL. */
+static inline mr_entry *mr_slot_find_word(const mr_slot *slot, uint64_t hash, uint64_t word)
+{
+    mr_slot_search search = mr_slot_search_start(slot, hash);
+    for (uint32_t at; (at = mr_slot_search_next(&search)) != MR_SLOT_NOWHERE;) {
+        mr_entry *entry = mr_slot_entry(slot, at);
+        if (entry->word == word)
+            return entry;
+    }
+    return NULL;
 }
 
 /* The value in memory of a word key, or NULL (absent or spilled). No ttl rule, no touch. */
 static inline void *mr_slot_peek_word(const mr_slot *slot, uint64_t hash, int64_t word)
 {
-    if (slot->count == 0)
+    mr_entry *entry = mr_slot_find_word(slot, hash, (uint64_t)word);
+    return entry != NULL && (entry->touched & MR_ENTRY_DEAD) == 0 ? entry + 1 : NULL;
+}
+
+/* The same when the place is known, or thought to be: NULL when it is not there. */
+static inline void *mr_slot_peek_word_at(const mr_slot *slot, uint32_t at, int64_t word)
+{
+    if (at >= slot->capacity)
         return NULL;
-    for (uint32_t at = mr_slot_home(slot, hash);;) {
-        mr_entry *entry = mr_slot_entry(slot, at);
-        if (entry->touched == 0)
-            return NULL;
-        if (entry->word == (uint64_t)word)
-            return entry->touched & MR_ENTRY_DEAD ? NULL : entry + 1;
-        at = at + 1 < slot->capacity ? at + 1 : 0;
-    }
+    mr_entry *entry = mr_slot_entry(slot, at);
+    return entry->word == (uint64_t)word && entry->touched != 0 &&
+                   (entry->touched & MR_ENTRY_DEAD) == 0
+               ? entry + 1
+               : NULL;
 }
 
 /* The value of a key; created (zeroed) when `create`, brought back when spilled, fresh when expired
@@ -229,6 +326,8 @@ static inline void *mr_slot_peek_word(const mr_slot *slot, uint64_t hash, int64_
  * the slot changed when `create`. Valid until the next call on this slot. `hash` is
  * mr_key_hash_word(word). */
 void *mr_slot_get_word(mr_slot *slot, uint64_t hash, int64_t word, bool create, mr_error *err);
+/* The same with create, where mr_slot_prefetch_entry said that it may be at `at`. */
+void *mr_slot_get_word_at(mr_slot *slot, uint32_t at, uint64_t hash, int64_t word, mr_error *err);
 /* The same for byte tables; `hash` is mr_hash64(key, key_bytes). */
 void *mr_slot_get_bytes(mr_slot *slot, uint64_t hash, const void *key, size_t key_bytes,
                         bool create, mr_error *err);

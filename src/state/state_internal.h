@@ -6,7 +6,7 @@
  *   store.c ....... keys in the spill store          sweep.c ...... what ttl took
  *   checkpoint.c .. rounds; checkpoint_files.c       writer.c ..... files written behind the caller
  *   manifest.c .... which image is where             recover.c .... the way back
- *   spill.h ....... the store of cold keys: spill_lmdb.c, spill_memory.c
+ *   spill.h ....... the store of cold keys: spill_log.c and its spill_index.c, spill_memory.c
  */
 #ifndef MR_STATE_STATE_INTERNAL_H
 #define MR_STATE_STATE_INTERNAL_H
@@ -99,6 +99,8 @@ void mr_slot_erase(mr_slot *slot, mr_entry *entry);
 /* Whether a key with this last record is gone at `now_us`. */
 bool mr_table_expires(const mr_table *table, int64_t last_us, int64_t now_us);
 bool mr_slot_entry_expired(const mr_slot *slot, const mr_entry *entry, int64_t now_us);
+/* Values will take about so many bytes of the heap: taken in one piece. */
+void mr_slot_expect(mr_slot *slot, uint64_t bytes);
 /* Room for `count` keys at once. */
 bool mr_slot_reserve(mr_slot *slot, uint32_t count);
 

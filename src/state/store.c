@@ -14,7 +14,8 @@ static mr_spill *spill_of(const mr_slot *slot)
 
 static mr_spill_place place_of(const mr_slot *slot, uint64_t word)
 {
-    return (mr_spill_place){(uint16_t)slot->table->id, (uint16_t)(slot - slot->table->slots), word};
+    return (mr_spill_place){(uint16_t)slot->table->id, (uint16_t)(slot - slot->table->slots), word,
+                            slot->table->options.byte_keys ? word : mr_hash_u64(word)};
 }
 
 /* Copies the group of `word` but for one key into *out. */
@@ -122,5 +123,6 @@ mr_status mr_store_wipe(mr_state *state, mr_error *err)
     if (state->spill != NULL)
         state->spill->kind->close(state->spill);
     state->spill = NULL;
-    return state->spill_kind->open(state->fs, state->spill_folder, &state->spill, err);
+    return state->spill_kind->open(state->fs, state->spill_folder, &state->source, &state->spill,
+                                   err);
 }
