@@ -24,7 +24,7 @@ typedef struct mr_cards {
 
 /* Decompresses a .zst file. */
 mr_status mr_cards_read_zst(const char *path, mr_bytes *out, mr_error *err);
-mr_status mr_cards_load(const char *path, mr_cards *out, mr_error *err);
+mr_status mr_cards_load(const char *path, mr_cards *cards, mr_error *err);
 void mr_cards_free(mr_cards *cards);
 /* The 15 inputs of one payment. */
 void mr_cards_features(const mr_cards *cards, size_t payment, double *out);

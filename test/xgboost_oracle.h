@@ -22,10 +22,10 @@ typedef struct mr_oracle_recipe {
 } mr_oracle_recipe;
 
 /* Trains on seeded random data; fails the caller's way through status. */
-mr_status mr_oracle_train(const mr_oracle_recipe *recipe, uint64_t seed, mr_oracle *out,
+mr_status mr_oracle_train(const mr_oracle_recipe *recipe, uint64_t seed, mr_oracle *oracle,
                           mr_error *err);
 mr_status mr_oracle_load(const void *bytes, size_t size, uint32_t features, uint32_t groups,
-                         mr_oracle *out, mr_error *err);
+                         mr_oracle *oracle, mr_error *err);
 void mr_oracle_close(mr_oracle *oracle);
 mr_status mr_oracle_save(mr_oracle *oracle, mr_bytes *out, mr_error *err);
 /* rows x features, row by row; out gets rows x outputs (lent by the library until its next call). `inplace`

@@ -19,7 +19,7 @@ step() { # name command...: prints the output of what fails
     fi
 }
 
-is_test() { [[ $1 == *_test.[ch] || $1 == *_fuzz.[ch] || $1 == *_bench.[ch] || $1 != src/* ]]; }
+is_test() { [[ $1 == *_test.[ch] || $1 == *_oracle.h || $1 == *_fuzz.[ch] || $1 == *_bench.[ch] || $1 != src/* ]]; }
 
 product() { # the sources that are no tests
     local file

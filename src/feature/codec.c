@@ -11,7 +11,7 @@
 
 void codec_put_signed(mr_bytes *out, int64_t value)
 {
-    mr_bytes_append_varint(out, (uint64_t)value << 1 ^ (uint64_t)(value >> 63));
+    mr_bytes_append_varint(out, (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0));
 }
 
 int64_t codec_get_signed(mr_reader *from)

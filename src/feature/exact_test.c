@@ -18,7 +18,7 @@ static double random_double(mr_random_seeded *random, int span)
 {
     double sign = mr_random_below(random, 2) == 0 ? 1.0 : -1.0;
     return sign * ldexp(mr_random_unit(random) + 0.5,
-                        (int)mr_random_below(random, (uint64_t)(2 * span)) - span);
+                        (int)mr_random_below(random, 2 * (uint64_t)span) - span);
 }
 
 /* A quotient of 113 bits rounded again is wrong only within 2^-60 of a tie, which these seeds do not meet. */
@@ -57,7 +57,7 @@ TEST(exact, ties_go_to_even_and_small_numbers_keep_their_bits)
 /* Shewchuk's partials, rounded as in Python's math.fsum: another exact sum. */
 static double fsum(const double *values, size_t count)
 {
-    double partials[2200], high = 0.0, low = 0.0;
+    double partials[2200] = {0}, high = 0.0, low = 0.0;
     size_t used = 0;
     for (size_t i = 0; i < count; i++) {
         double x = values[i];

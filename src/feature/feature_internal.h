@@ -76,9 +76,9 @@ mr_status ring_open(feature_key *key, uint32_t index, mr_error *err);
 /* ---- lane.c: exponents of exact sums, and sums over walks ---- */
 
 /* Makes room in the lane for an exponent range (of the record about to be added). */
-void lane_admit(feature_key *key, uint32_t lane, int low, int high);
+void lane_admit(feature_key *key, uint32_t index, int low, int high);
 /* A wide lane may fit again. */
-void lane_retry(feature_key *key, uint32_t lane);
+void lane_retry(feature_key *key, uint32_t index);
 static inline bool lane_is_wide(const feature_key *key, const feature_lane *lane)
 {
     return lane_state_of(key, lane)->low == LANE_WIDE;
@@ -100,7 +100,7 @@ mr_status window_move(feature_key *key, const feature_window *window, window_bou
 /* Ends every window before element `index`; with `insert` also makes place for a new one there. */
 mr_status window_step_back(feature_key *key, uint32_t index, bool insert, mr_error *err);
 /* Recomputes sums of one lane in all cells. */
-void window_rebuild_sums(feature_key *key, uint32_t lane);
+void window_rebuild_sums(feature_key *key, uint32_t index);
 /* Empties bounds and cells. */
 void window_reset(feature_key *key, const feature_window *window);
 

@@ -36,6 +36,7 @@ feature_value read_distinct(const feature_key *key, const feature_output *output
 static double select_rank(double *values, size_t count, size_t rank)
 {
     ptrdiff_t low = 0, high = (ptrdiff_t)count - 1, at = (ptrdiff_t)rank;
+    MR_ASSERT_SLOW(rank < count);
     while (low < high) {
         double pivot = values[at];
         ptrdiff_t i = low, k = high;
@@ -139,6 +140,7 @@ typedef struct top_list {
 static void top_offer(top_list *top, const feature_lane *lane, mr_value_count item)
 {
     uint32_t at = top->count;
+    MR_ASSERT_SLOW(top->max > 0 && at <= top->max);
     if (at == top->max && !ranks_before(lane, &item, &top->items[at - 1]))
         return;
     at = at == top->max ? at - 1 : top->count++;

@@ -234,6 +234,7 @@ double mr_sketch_quantile(const mr_sketch *a, const mr_sketch *b, double q)
     uint32_t i = 0, k = 0, end_a = a != NULL ? a->used : 0, end_b = b != NULL ? b->used : 0;
     int64_t key = 0;
     while (seen < rank) {
+        MR_ASSERT_SLOW(i < end_a || k < end_b); /* a total is the sum of its buckets */
         bool from_a = k == end_b || (i < end_a && a->buckets[i].key <= b->buckets[k].key);
         const mr_bucket *bucket = from_a ? &a->buckets[i++] : &b->buckets[k++];
         key = bucket->key;

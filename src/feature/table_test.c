@@ -83,7 +83,7 @@ TEST(table, sketch_is_within_one_percent_at_every_rank)
         for (int i = 0; i < COUNT; i++) {
             double sign = mr_random_below(&random, 3) == 0 ? -1.0 : 1.0;
             values[i] = sign * ldexp(mr_random_unit(&random) + 0.5,
-                                     (int)mr_random_below(&random, (uint64_t)(2 * span)) - span);
+                                     (int)mr_random_below(&random, 2 * (uint64_t)span) - span);
             values[i] = mr_random_below(&random, 20) == 0 ? 0.0 : values[i];
             assert_ok(mr_sketch_add(h.slot, &sketch, mr_sketch_key(values[i]), 1, &err), &err);
         }

@@ -138,7 +138,8 @@ static double run_payments(card_views *on, payments *p, uint64_t count)
         ns[done] = run_batch(on, p);
     }
     qsort(ns, done, sizeof *ns, by_size);
-    return (double)ns[done / 10] / BATCH;
+    size_t tenth = done / 10;
+    return (double)ns[tenth] / BATCH;
 }
 
 static void report(const char *name, uint64_t keys, double ns)

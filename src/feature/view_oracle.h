@@ -482,7 +482,7 @@ static int by_number(const void *x, const void *y)
 static void give_quantile(answer *out, const mr_view_aggregate *a, const record **in, uint32_t n,
                           uint32_t all)
 {
-    double values[2 * RECORDS];
+    double values[2 * RECORDS] = {0};
     for (uint32_t i = 0; i < n; i++)
         values[i] = as_number(a, in[i]) + 0.0;
     qsort(values, n, sizeof *values, by_number);

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "log/block.h"
+#include "log/segment.h"
 #include "os/fs_sim.h"
 
 #include <inttypes.h>
@@ -231,7 +232,7 @@ TEST(log_damage, reports_a_sealed_segment_that_ends_early)
                          &names, &count, &err),
               &err);
     assert_true(count > 4);
-    assert_int_equal(sscanf(names[2], "%" SCNu64 ".seg", &next), 1); /* 0.idx, 0.seg, next */
+    assert_true(mr_segment_parse_name(names[2], &next)); /* 0.idx, 0.seg, next */
     mr_fs_free_names(names, count);
     expect_damage(&bed, 30, next);
     drop_bed(&bed);

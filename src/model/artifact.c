@@ -35,13 +35,13 @@ mr_status mr_artifact_golden(const mr_model *model, const float *rows, size_t co
     return out->failed ? MR_OUT_OF_MEMORY(err) : MR_OK;
 }
 
-typedef struct golden {
+typedef struct golden_text {
     const char *next, *end;
     uint64_t line;
-} golden;
+} golden_text;
 
 /* "1.5", "-Infinity" or nothing, and the comma or line end behind it. */
-static mr_status read_field(golden *g, bool last, float *out, mr_error *err)
+static mr_status read_field(golden_text *g, bool last, float *out, mr_error *err)
 {
     size_t left = (size_t)(g->end - g->next), used = 0;
     const char *start = g->next;
@@ -66,7 +66,7 @@ static mr_status read_field(golden *g, bool last, float *out, mr_error *err)
     return MR_OK;
 }
 
-static mr_status check_row(const mr_model *model, golden *g, float *row, mr_scratch *scratch,
+static mr_status check_row(const mr_model *model, golden_text *g, float *row, mr_scratch *scratch,
                            mr_error *err)
 {
     uint32_t inputs = model->signature.input_count, margins = model->signature.margin_count;
@@ -86,13 +86,13 @@ static mr_status check_row(const mr_model *model, golden *g, float *row, mr_scra
     return MR_OK;
 }
 
-mr_status mr_artifact_check(const mr_model *model, const void *bytes, size_t size, mr_error *err)
+mr_status mr_artifact_check(const mr_model *model, const void *golden, size_t size, mr_error *err)
 {
     mr_scratch *scratch;
     MR_TRY(mr_scratch_create(model, &scratch, err));
     float *row = mr_alloc(sizeof *row * model->signature.input_count);
     mr_status status = row != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
-    golden g = {bytes, (const char *)bytes + size, 1};
+    golden_text g = {golden, (const char *)golden + size, 1};
     for (; status == MR_OK && g.next < g.end; g.line++)
         status = check_row(model, &g, row, scratch, err);
     mr_free(row);

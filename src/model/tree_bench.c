@@ -155,7 +155,7 @@ static void measure(const char *shape, side *s)
     double batch = mr_bench_best_ns(ours_batch, s, 5) / BATCH,
            one = mr_bench_best_ns(ours_ones, s, 5) / ONES;
     double peer_batch = mr_bench_best_ns(theirs_batch, s, 10) / BATCH;
-    double peer_one = mr_bench_best_ns(theirs_ones, s, 3) / (ONES / 10);
+    double peer_one = mr_bench_best_ns(theirs_ones, s, 3) / ((double)ONES / 10);
     report(shape, "batch", "ours", batch, "ns/row");
     report(shape, "batch_with_scores", "ours", mr_bench_best_ns(ours_scores, s, 5) / BATCH,
            "ns/row");

@@ -82,9 +82,9 @@ typedef struct mr_mask_plan {
 
 /* mask_bytes: size of one mask, rows / 8; ids are multiples of it. *out NULL: the shape does not fit. */
 mr_status mr_mask_plan_create(const mr_tree_kernel *kernel, const mr_forest *forest,
-                              const mr_tree_ranks *ranks, uint32_t mask_bytes, uint32_t masks_per_chunk_max, mr_mask_plan **out,
-                              mr_error *err);
-void mr_mask_plan_destroy(mr_tree_plan *plan);
+                              const mr_tree_ranks *ranks, uint32_t mask_bytes,
+                              uint32_t masks_per_chunk_max, mr_mask_plan **out, mr_error *err);
+void mr_mask_plan_destroy(mr_tree_plan *base);
 
 /* Offset of level l in a feature's tables, in floats. */
 static inline uint32_t mr_mask_level(uint32_t level)

@@ -81,8 +81,8 @@ static work work_of(const tree_model *trees, uint8_t *bytes)
 
 static size_t work_bytes(const mr_forest *forest, size_t kernel_bytes)
 {
-    return margin_bytes(forest) + sizeof(float) * MR_TREE_BLOCK_ROWS +
-           row_bytes(forest) + rounded(kernel_bytes);
+    return margin_bytes(forest) + sizeof(float) * MR_TREE_BLOCK_ROWS + row_bytes(forest) +
+           rounded(kernel_bytes);
 }
 
 /* ---- scoring ---- */
@@ -207,6 +207,7 @@ static void fill_values(probe *p)
     mr_random_seeded random;
     mr_random_seeded_init(&random, 1);
     const mr_forest *forest = p->forest;
+    MR_ASSERT(p->column_count > 0);
     size_t total = (size_t)MR_TREE_BLOCK_ROWS * p->column_count;
     for (size_t i = 0; i < total; i++)
         p->values[i] = (float)mr_random_unit(&random);
@@ -221,6 +222,7 @@ static void fill_values(probe *p)
 static void fill_probe(probe *p)
 {
     fill_values(p);
+    MR_ASSERT(p->column_count > 0);
     for (uint32_t c = 0; c < p->column_count; c++)
         p->columns[c] = (mr_column){.type = {MR_FLOAT32, 0},
                                     .values = p->values + (size_t)c * MR_TREE_BLOCK_ROWS};
@@ -234,9 +236,9 @@ static void fill_probe(probe *p)
 
 static mr_status probe_init(probe *p, const mr_forest *forest, size_t scratch_bytes, mr_error *err)
 {
-    size_t features = forest->feature_count;
+    size_t features = MR_MAX(forest->feature_count, 1); /* a model may be constant */
     *p = (probe){.forest = forest,
-                 .column_count = MR_MIN(forest->feature_count, (uint32_t)MEASURE_COLUMNS_MAX)};
+                 .column_count = (uint32_t)MR_MIN(features, (size_t)MEASURE_COLUMNS_MAX)};
     p->values = mr_alloc(sizeof(float) * MR_TREE_BLOCK_ROWS * p->column_count);
     p->rows = mr_alloc(sizeof(float) * MEASURE_ROWS * features);
     p->inputs = mr_alloc(sizeof *p->inputs * features);

@@ -240,7 +240,8 @@ TEST(tree, margins_and_probabilities_are_the_librarys_for_any_depth)
                 .parameters = PARAMETERS("objective", "binary:logistic", "max_depth", depths[d])},
             d, false);
         /* Up to depth 8 no kernel may excuse itself. */
-        assert_true(ran == MR_COUNT_OF(ways) || atoi(depths[d]) > 8 || !has_all_instructions());
+        assert_true(ran == MR_COUNT_OF(ways) || strtol(depths[d], NULL, 10) > 8 ||
+                    !has_all_instructions());
     }
 }
 

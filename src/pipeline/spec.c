@@ -11,7 +11,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#define DURATION_MAX_US (INT64_C(100) * 366 * MR_TIME_US_PER_DAY)
+#define PIPELINE_NAME_BYTES_MAX 100
+#define DURATION_MAX_US         (INT64_C(100) * 366 * MR_TIME_US_PER_DAY)
 
 typedef struct spec_reader {
     const char *file;
@@ -516,7 +517,7 @@ static mr_status check_name(spec_reader *reader, const mr_spec_text *name)
 {
     size_t bytes =
         strspn(name->text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
-    if (name->text[bytes] == '\0' && bytes <= 100)
+    if (bytes > 0 && bytes <= PIPELINE_NAME_BYTES_MAX && name->text[bytes] == '\0')
         return MR_OK;
     mr_error_place(reader->err, reader->file, name->line, name->column);
     return MR_FAIL(reader->err, MR_INVALID,

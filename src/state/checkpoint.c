@@ -314,7 +314,7 @@ mr_status mr_state_checkpoint_finish(mr_state *state, uint64_t position, bool *o
                                      mr_error *err)
 {
     mr_checkpoints *c = state->checkpoints;
-    bool wait = out_done == NULL, ignored;
+    bool wait = out_done == NULL, ignored = false;
     out_done = wait ? &ignored : out_done;
     *out_done = false;
     MR_TRY(check_finish(c, position, err));

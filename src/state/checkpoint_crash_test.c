@@ -235,7 +235,6 @@ TEST(checkpoint, survives_every_failing_allocation)
         state_kit kit;
         mr_error err = {0};
         uint64_t finished = 0;
-        failed = 0;
         mr_memory_fail_after((int64_t)n, n % 2 != 0);
         mr_status status = kit_try_open(&kit, &options, &err);
         if (status == MR_OK) {

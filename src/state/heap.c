@@ -134,6 +134,7 @@ static size_t class_units(unsigned index)
     if (index < 8)
         return index + 1;
     unsigned log2 = (index - 8) / 4 + 3;
+    MR_ASSERT_SLOW(log2 < 64);
     return (size_t)((index - 8) % 4 + 5) << (log2 - 2);
 }
 

@@ -82,7 +82,7 @@ mr_status mr_record_decode(mr_slot *slot, const mr_record *record, mr_entry *ent
     return status;
 }
 
-mr_status mr_record_insert(mr_slot *slot, const mr_record *record, uint32_t touched, mr_error *err)
+mr_status mr_record_insert(mr_slot *slot, const mr_record *record, uint32_t flags, mr_error *err)
 {
     mr_entry *entry = mr_slot_add(slot, record->word, record->key, record->key_bytes, err);
     if (entry == NULL)
@@ -91,6 +91,6 @@ mr_status mr_record_insert(mr_slot *slot, const mr_record *record, uint32_t touc
     if (status != MR_OK)
         mr_slot_erase(slot, entry);
     else
-        entry->touched = touched;
+        entry->touched = flags;
     return status;
 }

@@ -120,8 +120,10 @@ static void update(setup *s, int64_t word, uint64_t hash)
     mr_error err;
     mr_slot *slot = &mr_table_slots(s->table)[mr_key_slot(hash)];
     value *v = mr_slot_get_word(slot, hash, word, true, &err);
-    if (v == NULL)
+    if (v == NULL) {
         mr_bench_check(MR_FULL, &err);
+        return;
+    }
     if (v->count == v->capacity && v->count < RING_MAX &&
         !grow(slot, v, v->count == 0 ? 2 : v->count * 2))
         abort();

@@ -82,6 +82,7 @@ typedef struct kit_record {
 
 static kit_record step_at(const state_kit *kit, uint64_t position)
 {
+    MR_ASSERT(kit->options.keys > 0);
     uint64_t h = mr_hash_u64(kit->options.seed ^ mr_hash_u64(position));
     uint64_t skewed = h & 1 ? (h >> 1) % kit->options.keys : (h >> 1) % (kit->options.keys / 8 + 1);
     return (kit_record){skewed, (int64_t)position * 100 - (int64_t)(h >> 40 & 0xff) * 20,

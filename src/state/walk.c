@@ -225,10 +225,11 @@ done:
 }
 
 mr_status mr_table_each(mr_table *table,
-                        bool (*call)(void *context, const void *key, size_t key_bytes, void *value),
+                        bool (*visit)(void *context, const void *key, size_t key_bytes,
+                                      void *value),
                         void *context, mr_error *err)
 {
-    visitor to = {call, context, mr_alloc(sizeof(mr_entry) + table->options.value_bytes)};
+    visitor to = {visit, context, mr_alloc(sizeof(mr_entry) + table->options.value_bytes)};
     if (to.loaded == NULL)
         return MR_OUT_OF_MEMORY(err);
     mr_status status = MR_OK;

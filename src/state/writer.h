@@ -22,7 +22,7 @@ void mr_writer_destroy(mr_writer *writer); /* waits; NULL is allowed */
 /* The buffer being filled, kept until submit; NULL: all are on their way. */
 mr_bytes *mr_writer_buffer(mr_writer *writer);
 /* Hands the buffer (as got last) to `job`. */
-void mr_writer_submit(mr_writer *writer, mr_writer_job job, void *context);
+void mr_writer_submit(mr_writer *writer, mr_writer_job call, void *context);
 /* MR_BUSY (err untouched) while jobs are on their way, else how they ended. */
 mr_status mr_writer_poll(mr_writer *writer, mr_error *err);
 mr_status mr_writer_wait(mr_writer *writer, mr_error *err);
