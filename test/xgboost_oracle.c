@@ -143,16 +143,24 @@ void mr_oracle_close(mr_oracle *oracle)
     *oracle = (mr_oracle){0};
 }
 
-mr_status mr_oracle_save(mr_oracle *oracle, mr_bytes *out, mr_error *err)
+static mr_status save_as(mr_oracle *oracle, const char *config, mr_bytes *out, mr_error *err)
 {
     mr_xgboost_ulong size;
     const char *bytes;
-    MR_TRY(
-        CHECK(XGBoosterSaveModelToBuffer(oracle->booster, "{\"format\": \"json\"}", &size, &bytes),
-              "save"));
+    MR_TRY(CHECK(XGBoosterSaveModelToBuffer(oracle->booster, config, &size, &bytes), "save"));
     mr_bytes_clear(out);
     mr_bytes_append(out, bytes, size);
     return out->failed ? MR_OUT_OF_MEMORY(err) : MR_OK;
+}
+
+mr_status mr_oracle_save(mr_oracle *oracle, mr_bytes *out, mr_error *err)
+{
+    return save_as(oracle, "{\"format\": \"json\"}", out, err);
+}
+
+mr_status mr_oracle_save_binary(mr_oracle *oracle, mr_bytes *out, mr_error *err)
+{
+    return save_as(oracle, "{\"format\": \"ubj\"}", out, err);
 }
 
 static mr_status predict_inplace(mr_oracle *oracle, const float *rows, size_t count,

@@ -27,7 +27,8 @@ mr_status mr_oracle_train(const mr_oracle_recipe *recipe, uint64_t seed, mr_orac
 mr_status mr_oracle_load(const void *bytes, size_t size, uint32_t features, uint32_t groups,
                          mr_oracle *oracle, mr_error *err);
 void mr_oracle_close(mr_oracle *oracle);
-mr_status mr_oracle_save(mr_oracle *oracle, mr_bytes *out, mr_error *err);
+mr_status mr_oracle_save(mr_oracle *oracle, mr_bytes *out, mr_error *err);        /* as JSON */
+mr_status mr_oracle_save_binary(mr_oracle *oracle, mr_bytes *out, mr_error *err); /* as UBJSON */
 /* rows x features, row by row; out gets rows x outputs (lent by the library until its next call). `inplace`
  * allows infinities, and is what serving code calls. */
 mr_status mr_oracle_predict(mr_oracle *oracle, const float *rows, size_t count, bool margin,

@@ -1,8 +1,10 @@
 /* json_scan.c -- RFC 8259 by recursive descent without the recursion: the open objects are a short array.
  *
+ * Each public call hands binary input over to json_scan_binary.c.
+ *
  * (1) next <= end always; nothing reads at or beyond end.   (2) depth <= MR_JSON_DEPTH_MAX.
  * (3) After a failure next == end, so that every loop of a caller ends. */
-#include "model/json_scan.h"
+#include "model/json_scan_internal.h"
 
 #include "base/number.h"
 
@@ -16,6 +18,12 @@ void mr_json_open(mr_json_scan *scan, const void *bytes, size_t size, mr_error *
     scan->begin = scan->next = bytes;
     scan->end = scan->begin + size;
     scan->err = err;
+    scan->binary = mr_json_is_binary(bytes, size);
+}
+
+bool mr_json_is_binary(const uint8_t *bytes, size_t size)
+{
+    return size >= 2 && bytes[0] == '{' && memchr("iUIlL$#", bytes[1], 7) != NULL;
 }
 
 void mr_json_close(mr_json_scan *scan)
@@ -56,7 +64,7 @@ bool mr_json_fail(mr_json_scan *scan, mr_status status, const char *format, ...)
     return false;
 }
 
-static bool fail_expected(mr_json_scan *scan, const char *what)
+bool mr_json_fail_expected(mr_json_scan *scan, const char *what)
 {
     if (scan->next == scan->end)
         return mr_json_fail(scan, MR_INVALID, "the file ends where %s is expected", what);
@@ -77,6 +85,8 @@ static inline void skip_blanks(mr_json_scan *scan)
 
 char mr_json_peek(mr_json_scan *scan)
 {
+    if (scan->binary)
+        return mr_json_binary_peek(scan);
     skip_blanks(scan);
     return scan->next < scan->end ? (char)*scan->next : '\0';
 }
@@ -86,7 +96,7 @@ static bool enter(mr_json_scan *scan, char bracket, const char *what)
     if (scan->status != MR_OK)
         return false;
     if (mr_json_peek(scan) != bracket)
-        return fail_expected(scan, what);
+        return mr_json_fail_expected(scan, what);
     if (scan->depth == MR_JSON_DEPTH_MAX)
         return mr_json_fail(scan, MR_FULL, "more than %d levels", MR_JSON_DEPTH_MAX);
     scan->next++;
@@ -96,12 +106,14 @@ static bool enter(mr_json_scan *scan, char bracket, const char *what)
 
 bool mr_json_object(mr_json_scan *scan)
 {
-    return enter(scan, '{', "an object");
+    return scan->binary ? mr_json_binary_enter(scan, '{', "an object")
+                        : enter(scan, '{', "an object");
 }
 
 bool mr_json_array(mr_json_scan *scan)
 {
-    return enter(scan, '[', "an array");
+    return scan->binary ? mr_json_binary_enter(scan, '[', "an array")
+                        : enter(scan, '[', "an array");
 }
 
 /* True when a member follows; leaves the object or array when not. */
@@ -118,7 +130,7 @@ static bool member(mr_json_scan *scan, char bracket, const char *what)
     }
     if (!step->fresh) {
         if (c != ',')
-            return fail_expected(scan, what);
+            return mr_json_fail_expected(scan, what);
         scan->next++;
         step->index++;
     }
@@ -128,12 +140,14 @@ static bool member(mr_json_scan *scan, char bracket, const char *what)
 
 bool mr_json_element(mr_json_scan *scan)
 {
-    return member(scan, ']', "',' or ']'");
+    return scan->binary ? mr_json_binary_member(scan, ']') : member(scan, ']', "',' or ']'");
 }
 
 bool mr_json_key(mr_json_scan *scan, const char **out_key)
 {
     *out_key = "";
+    if (scan->binary)
+        return mr_json_binary_key(scan, out_key);
     if (!member(scan, '}', "',' or '}'"))
         return false;
     skip_blanks(scan);
@@ -144,7 +158,7 @@ bool mr_json_key(mr_json_scan *scan, const char **out_key)
     step->key = start;
     step->key_size = (size_t)(scan->next - 1 - start);
     if (mr_json_peek(scan) != ':')
-        return fail_expected(scan, "':'");
+        return mr_json_fail_expected(scan, "':'");
     scan->next++;
     return true;
 }
@@ -153,7 +167,7 @@ bool mr_json_end(mr_json_scan *scan)
 {
     return mr_json_peek(scan) == '\0' && scan->next == scan->end
                ? scan->status == MR_OK
-               : fail_expected(scan, "the end of the file");
+               : mr_json_fail_expected(scan, "the end of the file");
 }
 
 /* ---- strings ---- */
@@ -172,7 +186,7 @@ static bool read_hex4(mr_json_scan *scan, uint32_t *out)
     for (int i = 0; i < 4; i++) {
         int digit = scan->next < scan->end ? hex_digit(*scan->next) : -1;
         if (digit < 0)
-            return fail_expected(scan, "a hexadecimal digit");
+            return mr_json_fail_expected(scan, "a hexadecimal digit");
         *out = *out * 16 + (uint32_t)digit;
         scan->next++;
     }
@@ -199,12 +213,12 @@ static bool read_unicode(mr_json_scan *scan)
         return false;
     if (c >= 0xd800 && c < 0xdc00) {
         if (scan->end - scan->next < 6 || scan->next[0] != '\\' || scan->next[1] != 'u')
-            return fail_expected(scan, "the second half of a surrogate pair");
+            return mr_json_fail_expected(scan, "the second half of a surrogate pair");
         scan->next += 2;
         if (!read_hex4(scan, &low))
             return false;
         if (low < 0xdc00 || low > 0xdfff)
-            return fail_expected(scan, "the second half of a surrogate pair");
+            return mr_json_fail_expected(scan, "the second half of a surrogate pair");
         c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
     }
     if (c == 0 || (c >= 0xdc00 && c < 0xe000))
@@ -217,7 +231,7 @@ static bool read_escape(mr_json_scan *scan)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     if (scan->next == scan->end)
-        return fail_expected(scan, "an escape");
+        return mr_json_fail_expected(scan, "an escape");
     uint8_t c = *scan->next;
     if (c == 'u') {
         scan->next++;
@@ -225,7 +239,7 @@ static bool read_escape(mr_json_scan *scan)
     }
     const char *found = c != '\0' ? strchr(from, c) : NULL;
     if (found == NULL)
-        return fail_expected(scan, "an escape");
+        return mr_json_fail_expected(scan, "an escape");
     scan->next++;
     mr_bytes_append_byte(&scan->text, (uint8_t)to[found - from]);
     return true;
@@ -236,8 +250,10 @@ bool mr_json_string(mr_json_scan *scan, const char **out)
     *out = "";
     if (scan->status != MR_OK)
         return false;
+    if (scan->binary)
+        return mr_json_binary_string(scan, out);
     if (mr_json_peek(scan) != '"')
-        return fail_expected(scan, "a string");
+        return mr_json_fail_expected(scan, "a string");
     scan->next++;
     mr_bytes_clear(&scan->text);
     for (;;) {
@@ -247,7 +263,7 @@ bool mr_json_string(mr_json_scan *scan, const char **out)
             scan->next++;
         mr_bytes_append(&scan->text, start, (size_t)(scan->next - start));
         if (scan->next == scan->end || *scan->next < 0x20)
-            return fail_expected(scan, "'\"'");
+            return mr_json_fail_expected(scan, "'\"'");
         if (scan->text.size > MR_JSON_TEXT_MAX)
             return mr_json_fail(scan, MR_FULL, "a string of more than %u bytes", MR_JSON_TEXT_MAX);
         if (*scan->next++ == '"')
@@ -284,7 +300,7 @@ static bool parse_int(mr_json_scan *scan, int64_t *out)
         value = value * 10 + (uint64_t)(*at++ - '0');
     if (at == digits ||
         (at < scan->end && ((*at >= '0' && *at <= '9') || *at == '.' || *at == 'e' || *at == 'E')))
-        return fail_expected(scan, "a whole number");
+        return mr_json_fail_expected(scan, "a whole number");
     scan->next = at;
     *out = negative ? -(int64_t)value : (int64_t)value;
     return true;
@@ -295,6 +311,8 @@ bool mr_json_int(mr_json_scan *scan, int64_t *out)
     *out = 0;
     if (scan->status != MR_OK)
         return false;
+    if (scan->binary)
+        return mr_json_binary_int(scan, out);
     char c = mr_json_peek(scan);
     if (c == 't' && take_word(scan, "true")) {
         *out = 1;
@@ -312,7 +330,7 @@ static bool parse_float_word(mr_json_scan *scan, float *out)
     else if (take_word(scan, "-Infinity"))
         *out = -INFINITY;
     else
-        return fail_expected(scan, "a number");
+        return mr_json_fail_expected(scan, "a number");
     return true;
 }
 
@@ -321,9 +339,11 @@ bool mr_json_float(mr_json_scan *scan, float *out)
     *out = 0.0f;
     if (scan->status != MR_OK)
         return false;
+    if (scan->binary)
+        return mr_json_binary_float(scan, out);
     skip_blanks(scan);
     if (scan->next < scan->end && *scan->next == '+')
-        return fail_expected(scan, "a number");
+        return mr_json_fail_expected(scan, "a number");
     size_t used = 0;
     mr_number_result result = mr_number_parse_float32((const char *)scan->next,
                                                       (size_t)(scan->end - scan->next), out, &used);
@@ -387,12 +407,14 @@ static bool skip_string(mr_json_scan *scan)
         if (*scan->next == '\\')
             scan->next += scan->end - scan->next > 1;
     }
-    return fail_expected(scan, "'\"'");
+    return mr_json_fail_expected(scan, "'\"'");
 }
 
 /* Brackets are matched and strings respected; what stands between is not examined. */
 bool mr_json_skip(mr_json_scan *scan)
 {
+    if (scan->binary)
+        return mr_json_binary_skip(scan);
     if (scan->status != MR_OK)
         return false;
     uint8_t open[MR_JSON_DEPTH_MAX];
@@ -405,7 +427,7 @@ bool mr_json_skip(mr_json_scan *scan)
         if (scalar_ends && scan->next > start)
             return true;
         if (scalar_ends)
-            return fail_expected(scan, "a value");
+            return mr_json_fail_expected(scan, "a value");
         if (c == '"') {
             if (!skip_string(scan))
                 return false;
@@ -425,5 +447,6 @@ bool mr_json_skip(mr_json_scan *scan)
                 return true;
         }
     }
-    return depth == 0 && scan->next > start ? true : fail_expected(scan, "the end of a value");
+    return depth == 0 && scan->next > start ? true
+                                            : mr_json_fail_expected(scan, "the end of a value");
 }

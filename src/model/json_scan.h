@@ -1,5 +1,8 @@
 /* json_scan.h -- reads JSON straight down, without building a tree: for model files of hundreds of megabytes.
  *
+ * Text (RFC 8259) and Universal Binary JSON (draft 12; json_scan_binary.c) are read through the same calls; which it is
+ * shows in the first two bytes: behind '{' text has a quote, a bracket or a blank, binary a length, '$' or '#'.
+ *
  * The caller says what it expects next; what it does not know it skips. The first failure sticks: later
  * calls return false and change nothing, so a reader asks `status` once at the end. Errors name the place
  * as path and byte: "learner.gradient_booster.model.trees[3].left_children[17] at byte 4711".
@@ -21,10 +24,15 @@ typedef struct mr_json_step {
     size_t key_size;
     size_t index;
     bool fresh; /* no member yet: no comma is expected */
+    /* binary only */
+    bool counted; /* `left` members follow, and no closing bracket */
+    char type;    /* of all members, which then have no marker of their own; 0: each has one */
+    uint64_t left;
 } mr_json_step;
 
 typedef struct mr_json_scan {
     const uint8_t *begin, *next, *end;
+    bool binary;
     uint32_t depth;
     mr_json_step steps[MR_JSON_DEPTH_MAX];
     mr_status status;
@@ -33,6 +41,8 @@ typedef struct mr_json_scan {
 } mr_json_scan;
 
 void mr_json_open(mr_json_scan *scan, const void *bytes, size_t size, mr_error *err);
+/* Whether bytes that begin with '{' are binary. */
+bool mr_json_is_binary(const uint8_t *bytes, size_t size);
 void mr_json_close(mr_json_scan *scan);
 
 /* Enter an object or an array; false: it is something else, or an earlier failure. */

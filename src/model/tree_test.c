@@ -197,6 +197,37 @@ static size_t compare_all_ways(mr_oracle *oracle, const mr_oracle_recipe *recipe
     return ran;
 }
 
+/* UBJSON and JSON of one model are one forest, to the bit. */
+static void compare_formats(mr_oracle *oracle, const mr_bytes *json)
+{
+    mr_error err = {0};
+    mr_bytes binary = {0};
+    mr_model *models[2];
+    mr_setting plain = {"cpu", "plain"};
+    mr_model_options options = {.settings = &plain, .setting_count = 1};
+    assert_ok(mr_oracle_save_binary(oracle, &binary, &err), &err);
+    assert_ok(mr_model_open_bytes(json->data, json->size, &options, &models[0], &err), &err);
+    assert_ok(mr_model_open_bytes(binary.data, binary.size, &options, &models[1], &err), &err);
+    const mr_forest *a = mr_tree_model_forest(models[0]), *b = mr_tree_model_forest(models[1]);
+    assert_int_equal(a->node_count, b->node_count);
+    assert_int_equal(a->tree_count, b->tree_count);
+    assert_int_equal(a->feature_count, b->feature_count);
+    assert_int_equal(a->group_count, b->group_count);
+    assert_int_equal(a->set_count, b->set_count);
+    assert_memory_equal(a->nodes, b->nodes, sizeof *a->nodes * a->node_count);
+    assert_memory_equal(a->groups, b->groups, sizeof *a->groups * a->tree_count);
+    assert_memory_equal(a->base, b->base, sizeof *a->base * a->group_count);
+    assert_memory_equal(a->sets, b->sets, sizeof *a->sets * a->set_count);
+    for (uint32_t i = 0; i < a->set_count; i++)
+        assert_memory_equal(a->set_words + a->sets[i].first_word,
+                            b->set_words + b->sets[i].first_word,
+                            sizeof *a->set_words * a->sets[i].word_count);
+    assert_string_equal(models[0]->signature.objective, models[1]->signature.objective);
+    mr_model_close(models[0]);
+    mr_model_close(models[1]);
+    mr_bytes_deinit(&binary);
+}
+
 static size_t check_recipe(const mr_oracle_recipe *recipe, uint64_t seed, bool dart)
 {
     mr_error err = {0};
@@ -208,6 +239,7 @@ static size_t check_recipe(const mr_oracle_recipe *recipe, uint64_t seed, bool d
         skip();
     assert_ok(status, &err);
     assert_ok(mr_oracle_save(&oracle, &json, &err), &err);
+    compare_formats(&oracle, &json);
     size_t ran = compare_all_ways(&oracle, recipe, &json, &random, dart);
     mr_bytes_deinit(&json);
     mr_oracle_close(&oracle);

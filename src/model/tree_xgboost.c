@@ -1,13 +1,14 @@
-/* tree_xgboost.c -- reads XGBoost's JSON of versions 1 to 3 into a forest.
+/* tree_xgboost.c -- reads XGBoost's JSON and UBJSON of versions 1 to 3 into a forest, or the weights of gblinear.
  *
  *   {"learner": {"attributes", "feature_names", "feature_types",
  *                "gradient_booster": {"name", "model": {"gbtree_model_param", "trees", "tree_info", ...}}
- *                                    or {"name": "dart", "gbtree": {"model": ...}, "weight_drop"},
+ *                                    or {"name": "dart", "gbtree": {"model": ...}, "weight_drop"}
+ *                                    or {"name": "gblinear", "model": {"weights"}},
  *                "learner_model_param": {"base_score", "num_class", "num_feature", "num_target"},
  *                "objective": {"name", ...}}, "version": [major, minor, patch]}
  *
  * Keys may come in any order; unknown ones are skipped. Numbers in *_param objects are strings. Refused
- * by name because scores would be wrong: gblinear, vector leaves, unknown objectives, re-coded categories
+ * by name because scores would be wrong: vector leaves, unknown objectives, re-coded categories
  * (`cats.enc` of 3.1+).
  *
  * Which trees count: all by default, as XGBoost's own Booster.predict does; `trees=best` stops after
@@ -17,8 +18,10 @@
 #include "base/assert.h"
 #include "base/number.h"
 #include "model/json_scan.h"
+#include "model/linear_xgboost.h"
 #include "model/model_internal.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef struct reader {
@@ -27,6 +30,7 @@ typedef struct reader {
     mr_bytes names; /* feature names, each terminated */
     uint32_t name_count;
     mr_bytes tree_info, weight_drop, indptr, base_scores, version;
+    mr_bytes weights;                                               /* of gblinear */
     mr_bytes left, right, feature, value, default_left, split_type; /* of the present tree */
     mr_bytes categories, category_nodes, category_segments, category_sizes;
     mr_bytes flags, default_flags, sets, set_words;
@@ -45,7 +49,7 @@ static void reader_deinit(reader *r)
                        &r->value,          &r->default_left,   &r->split_type,
                        &r->categories,     &r->category_nodes, &r->category_segments,
                        &r->category_sizes, &r->flags,          &r->default_flags,
-                       &r->sets,           &r->set_words};
+                       &r->sets,           &r->set_words,      &r->weights};
     for (size_t i = 0; i < MR_COUNT_OF(all); i++)
         mr_bytes_deinit(all[i]);
     mr_forest_builder_deinit(&r->forest);
@@ -346,6 +350,7 @@ static bool read_model(reader *r)
                   : is(key, "tree_info")        ? mr_json_ints(&r->scan, &r->tree_info)
                   : is(key, "iteration_indptr") ? mr_json_ints(&r->scan, &r->indptr)
                   : is(key, "weight_drop")      ? mr_json_floats(&r->scan, &r->weight_drop)
+                  : is(key, "weights")          ? mr_json_floats(&r->scan, &r->weights)
                   : is(key, "cats")             ? read_cats(r)
                                                 : mr_json_skip(&r->scan);
         if (!ok)
@@ -515,13 +520,15 @@ static bool read_document(reader *r)
 
 static mr_status check_booster(const reader *r, mr_error *err)
 {
-    if (!is(r->booster, "gbtree") && !is(r->booster, "dart"))
-        return MR_FAIL(err, MR_UNSUPPORTED,
-                       "learner.gradient_booster.name is '%s': gbtree and dart are supported",
-                       r->booster);
-    if (!r->has_trees)
+    bool linear = is(r->booster, "gblinear");
+    if (!linear && !is(r->booster, "gbtree") && !is(r->booster, "dart"))
+        return MR_FAIL(
+            err, MR_UNSUPPORTED,
+            "learner.gradient_booster.name is '%s': gbtree, dart and gblinear are supported",
+            r->booster);
+    if (!linear && !r->has_trees)
         return MR_FAIL(err, MR_INVALID, "learner.gradient_booster.model has no trees");
-    if (r->num_trees >= 0 && r->num_trees != r->forest.tree_count)
+    if (!linear && r->num_trees >= 0 && r->num_trees != r->forest.tree_count)
         return MR_FAIL(err, MR_INVALID, "gbtree_model_param.num_trees is %lld, there are %u trees",
                        (long long)r->num_trees, r->forest.tree_count);
     if (r->num_feature < 1 || r->num_feature > MR_MODEL_INPUTS_MAX)
@@ -644,17 +651,57 @@ static mr_status count_trees(const reader *r, const mr_model_options *options, u
     return MR_OK;
 }
 
-static mr_status assemble(reader *r, const mr_model_options *options, mr_model **out, mr_error *err)
+static mr_tree_source source_of(const reader *r, const mr_tree_objective *objective)
 {
-    const mr_tree_objective *objective;
-    uint32_t groups, keep;
-    MR_TRY(check_booster(r, err));
-    MR_TRY(find_objective(r, &objective, err));
+    return (mr_tree_source){.objective = objective,
+                            .names = r->name_count > 0 ? (const char *)r->names.data : NULL};
+}
+
+static mr_status assemble_trees(reader *r, const mr_tree_objective *objective, uint32_t groups,
+                                const float *base, const mr_model_options *options, mr_model **out,
+                                mr_error *err)
+{
+    uint32_t keep;
     MR_TRY(check_features(r, err));
-    MR_TRY(count_groups(r, &groups, err));
     MR_TRY(check_groups(r, groups, err));
     MR_TRY(apply_weights(r, err));
     MR_TRY(count_trees(r, options, groups, &keep, err));
+    r->forest.feature_count = (uint32_t)r->num_feature;
+    mr_forest *forest = NULL;
+    MR_TRY(mr_forest_finish(&r->forest, keep, (const uint32_t *)(void *)r->tree_info.data, base,
+                            groups, &forest, err));
+    mr_tree_source source = source_of(r, objective);
+    return mr_tree_model_create(&mr_model_xgboost, forest, &source, options, out, err);
+}
+
+static mr_status assemble_linear(const reader *r, const mr_tree_objective *objective,
+                                 uint32_t groups, float base, const mr_model_options *options,
+                                 mr_model **out, mr_error *err)
+{
+    const float *weights = (const float *)(const void *)r->weights.data;
+    size_t count = r->weights.size / sizeof *weights;
+    size_t wanted = ((size_t)r->num_feature + 1) * groups;
+    if (count != wanted)
+        return MR_FAIL(err, MR_INVALID,
+                       "learner.gradient_booster.model has %zu weights: %lld features and a bias "
+                       "for %u output groups make %zu",
+                       count, (long long)r->num_feature, groups, wanted);
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(weights[i]))
+            return MR_FAIL(err, MR_INVALID, "learner.gradient_booster.model.weights[%zu] is %g", i,
+                           (double)weights[i]);
+    mr_tree_source source = source_of(r, objective);
+    return mr_linear_create(&mr_model_xgboost, &source, (uint32_t)r->num_feature, groups, weights,
+                            base, options, out, err);
+}
+
+static mr_status assemble(reader *r, const mr_model_options *options, mr_model **out, mr_error *err)
+{
+    const mr_tree_objective *objective;
+    uint32_t groups;
+    MR_TRY(check_booster(r, err));
+    MR_TRY(find_objective(r, &objective, err));
+    MR_TRY(count_groups(r, &groups, err));
     if (objective->transform != MR_TRANSFORM_SOFTMAX &&
         objective->transform != MR_TRANSFORM_ARGMAX && r->num_class > 1)
         return MR_FAIL(err, MR_INVALID, "num_class is %lld under objective %s",
@@ -662,17 +709,13 @@ static mr_status assemble(reader *r, const mr_model_options *options, mr_model *
     float *base = mr_alloc(sizeof *base * groups);
     if (base == NULL)
         return MR_OUT_OF_MEMORY(err);
-    r->forest.feature_count = (uint32_t)r->num_feature;
-    mr_forest *forest = NULL;
     mr_status status = make_base(r, objective, groups, base, err);
     if (status == MR_OK)
-        status = mr_forest_finish(&r->forest, keep, (const uint32_t *)(void *)r->tree_info.data,
-                                  base, groups, &forest, err);
+        status = is(r->booster, "gblinear")
+                     ? assemble_linear(r, objective, groups, base[0], options, out, err)
+                     : assemble_trees(r, objective, groups, base, options, out, err);
     mr_free(base);
-    MR_TRY(status);
-    mr_tree_source source = {.objective = objective,
-                             .names = r->name_count > 0 ? (const char *)r->names.data : NULL};
-    return mr_tree_model_create(&mr_model_xgboost, forest, &source, options, out, err);
+    return status;
 }
 
 static bool any_failed(const reader *r)
@@ -692,19 +735,21 @@ static mr_status open_xgboost(const uint8_t *bytes, size_t size, const mr_model_
         status = assemble(&r, options, out, err);
     reader_deinit(&r);
     if (status != MR_OK)
-        mr_error_prefix(err, "XGBoost JSON");
+        mr_error_prefix(err, r.scan.binary ? "XGBoost UBJSON" : "XGBoost JSON");
     return status;
 }
 
-/* An object whose first kilobytes name a learner: JSON keys are sorted by the writer, "learner" is first. */
+/* An object whose first kilobytes name a learner: keys are sorted by the writer, "learner" is first. */
 static bool recognise_xgboost(const uint8_t *bytes, size_t size)
 {
     size_t at = 0;
     while (at < size &&
            (bytes[at] == ' ' || bytes[at] == '\n' || bytes[at] == '\r' || bytes[at] == '\t'))
         at++;
-    return at < size && bytes[at] == '{' &&
-           memmem(bytes, MR_MIN(size, 4096u), "\"learner\"", 9) != NULL;
+    if (at == size || bytes[at] != '{')
+        return false;
+    const char *name = mr_json_is_binary(bytes, size) ? "learner" : "\"learner\"";
+    return memmem(bytes, MR_MIN(size, 4096u), name, strlen(name)) != NULL;
 }
 
 static const mr_setting_spec settings[] = {
@@ -717,7 +762,8 @@ static const mr_setting_spec settings[] = {
 
 const mr_model_kind mr_model_xgboost = {
     .name = "xgboost",
-    .sentence = "boosted trees and forests as XGBoost 1 to 3 saves them in JSON",
+    .sentence =
+        "boosted trees, forests and linear boosters as XGBoost 1 to 3 saves them in JSON or UBJSON",
     .settings = settings,
     .recognise = recognise_xgboost,
     .open = open_xgboost,

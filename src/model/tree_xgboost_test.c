@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/number.h"
+#include "model/artifact.h"
 #include "model/tree_model.h"
 #include "test/cards.h"
 #include "test/models.h"
@@ -171,7 +172,7 @@ TEST(tree_xgboost, every_mistake_is_named_with_its_place)
         {"{\"learner\":{},\"learner\":{}}", "a second learner"},
         {MR_TEST_MODEL_XGBOOST "x", "the end of the file is expected"},
         {MR_TEST_MODEL_OF("gblinear", TWO_TREES, "[0,0]", "", "0.5", "binary:logistic", "3"),
-         "'gblinear': gbtree and dart are supported"},
+         "has 0 weights: 3 features and a bias for 1 output groups make 4"},
         {MR_TEST_MODEL_OF("gbtree", TWO_TREES, "[0,0]", "", "0.5", "reg:magic", "3"),
          "objective.name is 'reg:magic'; known are binary:logistic"},
         {MR_TEST_MODEL_OF("gbtree", TWO_TREES, "[0,1]", "", "0.5", "binary:logistic", "3"),
@@ -349,7 +350,7 @@ TEST(tree_xgboost, cards_predictions_are_the_given_ones)
     mr_bytes_deinit(&text);
 }
 
-/* Models and margins made by XGBoost 1.3, 2.1 and 3.2 themselves (test/make_xgboost_versions.py): opening a folder
+/* Models and margins made by XGBoost 1.3, 1.7, 2.1 and 3.2 themselves (test/make_xgboost_versions.py): opening a folder
  * scores its golden rows and refuses a difference of one bit. */
 TEST(tree_xgboost, other_versions_models_give_their_margins)
 {
@@ -357,7 +358,7 @@ TEST(tree_xgboost, other_versions_models_give_their_margins)
     char **names;
     size_t count;
     assert_ok(mr_fs_list(mr_fs_real(), "test/xgboost", &names, &count, &err), &err);
-    assert_true(count >= 16);
+    assert_true(count >= 30);
     for (size_t i = 0; i < count; i++) {
         static const char *const cpus[] = {"plain", "avx2", "avx512"};
         char path[512];
@@ -371,4 +372,63 @@ TEST(tree_xgboost, other_versions_models_give_their_margins)
         }
     }
     mr_fs_free_names(names, count);
+}
+
+/* The same models as UBJSON, which those versions write by default or on request. */
+TEST(tree_xgboost, other_versions_binary_models_give_their_margins)
+{
+    mr_error err = {0};
+    char **names, path[512];
+    size_t count, opened = 0;
+    mr_bytes bytes = {0}, golden = {0};
+    assert_ok(mr_fs_list(mr_fs_real(), "test/xgboost", &names, &count, &err), &err);
+    for (size_t i = 0; i < count; i++) {
+        mr_model *model;
+        (void)snprintf(path, sizeof path, "test/xgboost/%s/model.ubj", names[i]);
+        if (!mr_fs_exists(mr_fs_real(), path))
+            continue;
+        mr_bytes_clear(&bytes);
+        mr_bytes_clear(&golden);
+        assert_ok(mr_fs_read_file(mr_fs_real(), path, 1u << 20, &bytes, &err), &err);
+        (void)snprintf(path, sizeof path, "test/xgboost/%s/golden.csv", names[i]);
+        assert_ok(mr_fs_read_file(mr_fs_real(), path, 1u << 20, &golden, &err), &err);
+        assert_ok(mr_model_open_bytes(bytes.data, bytes.size, NULL, &model, &err), &err);
+        assert_ok(mr_artifact_check(model, golden.data, golden.size, &err), &err);
+        mr_model_close(model);
+        opened++;
+    }
+    assert_true(opened >= 26);
+    mr_bytes_deinit(&bytes);
+    mr_bytes_deinit(&golden);
+    mr_fs_free_names(names, count);
+}
+
+/* Every truncation of a binary model, and every 7th byte changed: refused with a place, or a model. */
+TEST(tree_xgboost, broken_binary_models_are_refused)
+{
+    mr_error err = {0};
+    mr_bytes bytes = {0};
+    mr_setting plain = {"cpu", "plain"};
+    mr_model_options options = {.kind = "xgboost", .settings = &plain, .setting_count = 1};
+    assert_ok(mr_fs_read_file(mr_fs_real(), "test/xgboost/1.7.6-categories/model.ubj", 1u << 20,
+                              &bytes, &err),
+              &err);
+    mr_model *model;
+    for (size_t size = 2; size < bytes.size; size += size < 200 ? 1 : 13) {
+        uint8_t *copy = mr_alloc(size); /* of exactly that size, so that a byte beyond is noticed */
+        assert_non_null(copy);
+        memcpy(copy, bytes.data, size);
+        err = (mr_error){0};
+        assert_true(mr_model_open_bytes(copy, size, &options, &model, &err) != MR_OK);
+        assert_non_null(strstr(err.text, "XGBoost UBJSON: "));
+        assert_non_null(strstr(err.text, "at byte "));
+        mr_free(copy);
+    }
+    for (size_t at = 0; at < bytes.size; at += 7) {
+        bytes.data[at] ^= 0x55;
+        if (mr_model_open_bytes(bytes.data, bytes.size, &options, &model, &err) == MR_OK)
+            mr_model_close(model);
+        bytes.data[at] ^= 0x55;
+    }
+    mr_bytes_deinit(&bytes);
 }
