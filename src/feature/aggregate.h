@@ -81,11 +81,13 @@ typedef struct mr_aggregate_kind {
     mr_parameter parameter;
     uint32_t types;      /* of the input, bits 1 << mr_type_id */
     uint32_t windows;    /* bits 1 << mr_window_kind */
-    bool resolution;     /* works in a view with a resolution */
     const char *result;  /* type, in words */
     const char *empty;   /* value where nothing matches, unless the user names one */
     const char *bounds;  /* exactness, memory */
     const char *missing; /* rule for NULL, NaN, infinities */
+    const char *tiled;   /* exactness in a view with a resolution */
+    const char
+        *memory; /* of a key, beside its records or tiles; NULL: a few bytes, see README.md */
 } mr_aggregate_kind;
 
 /* MR_AGGREGATE_COUNT_OF of them, indexed by id. */

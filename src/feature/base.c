@@ -2,10 +2,9 @@
  *
  * Records come in the order of the ring, so everything here is a function of the key's own records.
  * Sums are exact (an mr_super without its empty words). Distinct values are kept up to
- * DISTINCT_EXACT_MAX, then only HyperLogLog registers; counts for top k up to TOP_COUNTERS_MAX values, then a
- * new value takes the place, and the count, of the least (SpaceSaving: Metwally, Agrawal, El Abbadi,
- * "Efficient computation of frequent and top-k elements in data streams", 2005): a count is too high by at
- * most n / TOP_COUNTERS_MAX. Thread: the slot's worker. */
+ * DISTINCT_EXACT_MAX, then only HyperLogLog registers; counts for top k for TOP_COUNTERS_MAX values (Misra-Gries: too
+ * low by at most n / (TOP_COUNTERS_MAX + 1)); quantiles in BUCKETS_MAX buckets. A tile leaves as a whole: its summaries
+ * are merged in order of value. Thread: the slot's worker. */
 #include "feature/feature_internal.h"
 
 /* ---- stored sums: first << 32 | count, then the words ---- */
@@ -111,33 +110,33 @@ static void add_order(const feature_plan *plan, const feature_lane *lane, base_l
         to->greatest = greatest;
 }
 
+static mr_status put_ends(feature_key *key, const feature_lane *lane, base_lane *to,
+                          const feature_ends *ends, mr_error *err)
+{
+    uint64_t last = bits_create(key->slot, lane, ends->last);
+    if (to->count == 0) {
+        to->first_us = ends->first_us;
+        to->first = bits_create(key->slot, lane, ends->first);
+    } else {
+        bits_destroy(key->slot, lane, to->last);
+    }
+    to->last = last;
+    to->last_us = ends->last_us;
+    return lane->is_text && (to->last == 0 || to->first == 0) ? MR_OUT_OF_MEMORY(err) : MR_OK;
+}
+
 static mr_status add_ends(feature_key *key, const feature_lane *lane, base_lane *to,
                           const uint8_t *element, mr_error *err)
 {
+    int64_t time_us = element_time(element);
     uint64_t bits = lane->input >= 0 ? load_u64(element + lane->value) : 0;
-    uint64_t last = bits_create(key->slot, lane, bits);
-    uint64_t first = to->count == 0 ? bits_create(key->slot, lane, bits) : to->first;
-    if (lane->is_text && (last == 0 || first == 0))
-        return MR_OUT_OF_MEMORY(err);
-    if (to->count > 0)
-        bits_destroy(key->slot, lane, to->last);
-    else
-        to->first_us = element_time(element);
-    to->first = first;
-    to->last = last;
-    to->last_us = element_time(element);
-    return MR_OK;
+    const feature_ends ends = {1, time_us, time_us, INT64_MIN, bits, bits};
+    return put_ends(key, lane, to, &ends, err);
 }
 
-static mr_status add_distinct(feature_key *key, base_lane *to, uint64_t identity, mr_error *err)
+static mr_status want_registers(feature_key *key, base_lane *to, mr_error *err)
 {
-    if (to->registers == NULL)
-        MR_TRY(mr_values_count(to->distinct, identity) > 0
-                   ? MR_OK
-                   : mr_values_add(key->slot, &to->distinct, identity, NULL, 1, err));
-    else
-        mr_registers_add(to->registers, identity);
-    if (to->registers != NULL || to->distinct->used <= DISTINCT_EXACT_MAX)
+    if (to->registers != NULL)
         return MR_OK;
     to->registers = mr_slot_alloc(key->slot, sizeof *to->registers);
     if (to->registers == NULL)
@@ -150,31 +149,97 @@ static mr_status add_distinct(feature_key *key, base_lane *to, uint64_t identity
     return MR_OK;
 }
 
-/* Of the least counts the least identity goes, so that the choice does not depend on the table. */
-static mr_value_count least_counter(const mr_values *values)
+static mr_status add_distinct(feature_key *key, base_lane *to, uint64_t identity, mr_error *err)
 {
-    mr_value_count least = {0, NULL, UINT64_MAX};
-    for (uint32_t i = 0; i < mr_values_places(values); i++) {
-        mr_value_count at = values->places[i];
-        if (at.count > 0 &&
-            (at.count < least.count || (at.count == least.count && at.identity < least.identity)))
-            least = at;
+    if (to->registers != NULL) {
+        mr_registers_add(to->registers, identity);
+        return MR_OK;
     }
-    return least;
+    if (mr_values_count(to->distinct, identity) == 0)
+        MR_TRY(mr_values_add(key->slot, &to->distinct, identity, NULL, 1, err));
+    return to->distinct->used > DISTINCT_EXACT_MAX ? want_registers(key, to, err) : MR_OK;
 }
 
 static mr_status add_top(feature_key *key, const feature_lane *lane, base_lane *to,
                          const uint8_t *element, mr_error *err)
 {
-    uint64_t identity = value_identity(lane, element), by = 1;
-    if (to->top != NULL && to->top->used >= TOP_COUNTERS_MAX &&
-        mr_values_count(to->top, identity) == 0) {
-        mr_value_count least = least_counter(to->top);
-        by += least.count;
-        mr_values_drop(key->slot, &to->top, least.identity);
+    mr_text text = {NULL, 0};
+    if (lane->is_text)
+        text = text_lent(text_of(load_u64(element + lane->value)));
+    return mr_values_add_top(key->slot, &to->top, value_identity(lane, element),
+                             lane->is_text ? &text : NULL, 1, TOP_COUNTERS_MAX, err);
+}
+
+/* ---- a tile leaves ---- */
+
+static mr_status merge_distinct(feature_key *key, base_lane *to, const mr_distinct *part,
+                                mr_error *err)
+{
+    const mr_registers *registers = mr_distinct_registers(part);
+    if (registers != NULL) {
+        MR_TRY(want_registers(key, to, err));
+        mr_registers_merge(to->registers, registers);
+        return MR_OK;
     }
-    const feature_text *text = lane->is_text ? text_of(load_u64(element + lane->value)) : NULL;
-    return mr_values_add(key->slot, &to->top, identity, text, by, err);
+    for (uint32_t i = 0; part != NULL && i < part->used; i++)
+        MR_TRY(add_distinct(key, to, part->identities[i], err));
+    return MR_OK;
+}
+
+/* In order of identity, so that the outcome does not depend on where a table has its places. */
+static mr_status merge_top(feature_key *key, base_lane *to, const mr_values *part, mr_error *err)
+{
+    mr_bytes sorted = {0};
+    mr_values_sorted(part, &sorted);
+    mr_status status = sorted.failed ? MR_OUT_OF_MEMORY(err) : MR_OK;
+    const mr_value_count *items = (const mr_value_count *)(const void *)sorted.data;
+    for (size_t i = 0; status == MR_OK && i < sorted.size / sizeof *items; i++) {
+        mr_text text = {NULL, 0};
+        if (items[i].text != NULL)
+            text = text_lent(items[i].text);
+        status = mr_values_add_top(key->slot, &to->top, items[i].identity,
+                                   items[i].text != NULL ? &text : NULL, items[i].count,
+                                   TOP_COUNTERS_MAX, err);
+    }
+    mr_bytes_deinit(&sorted);
+    return status;
+}
+
+static mr_status merge_details(feature_key *key, const feature_lane *lane, base_lane *to,
+                               const uint8_t *element, mr_error *err)
+{
+    uint32_t parts = lane->base_parts;
+    feature_ends ends = {0};
+    if ((parts & PART_ENDS) != 0)
+        ends = tile_ends(lane, element);
+    if (ends.count > 0)
+        MR_TRY(put_ends(key, lane, to, &ends, err));
+    if ((parts & PART_DISTINCT) != 0)
+        MR_TRY(merge_distinct(key, to, tile_pointer(element, lane->tile_distinct), err));
+    if ((parts & PART_TOP) != 0)
+        MR_TRY(merge_top(key, to, tile_pointer(element, lane->tile_top), err));
+    return (parts & PART_SKETCH) != 0
+               ? mr_sketch_merge(key->slot, &to->sketch, tile_pointer(element, lane->tile_sketch),
+                                 BUCKETS_MAX, err)
+               : MR_OK;
+}
+
+/* ---- either leaves ---- */
+
+static mr_status add_details(feature_key *key, const feature_lane *lane, base_lane *to,
+                             const uint8_t *element, mr_error *err)
+{
+    uint32_t parts = lane->base_parts;
+    if ((parts & PART_ENDS) != 0)
+        MR_TRY(add_ends(key, lane, to, element, err));
+    if ((parts & PART_DISTINCT) != 0)
+        MR_TRY(add_distinct(key, to, value_identity(lane, element), err));
+    if ((parts & PART_TOP) != 0)
+        MR_TRY(add_top(key, lane, to, element, err));
+    return (parts & PART_SKETCH) != 0
+               ? mr_sketch_add(key->slot, &to->sketch, mr_sketch_key(element_number(lane, element)),
+                               1, BUCKETS_MAX, err)
+               : MR_OK;
 }
 
 static mr_status add_lane(feature_key *key, const feature_lane *lane, base_lane *to,
@@ -183,21 +248,16 @@ static mr_status add_lane(feature_key *key, const feature_lane *lane, base_lane 
     uint32_t parts = lane->base_parts;
     uint32_t count = key->plan->tiled ? tile_head(lane, element).count
                                       : (uint32_t)lane_matches(key->plan, lane, element);
+    if (key->plan->tiled) /* the home of an end tells of its other tiles too */
+        MR_TRY(merge_details(key, lane, to, element, err));
     if (count == 0)
         return MR_OK;
     if ((parts & PART_SUM) != 0)
         MR_TRY(add_sums(key, lane, to, state_of(key)->first, err));
     if ((parts & PART_TREE) != 0)
         add_order(key->plan, lane, to, element);
-    if ((parts & PART_ENDS) != 0)
-        MR_TRY(add_ends(key, lane, to, element, err));
-    if ((parts & PART_DISTINCT) != 0)
-        MR_TRY(add_distinct(key, to, value_identity(lane, element), err));
-    if ((parts & PART_TOP) != 0)
-        MR_TRY(add_top(key, lane, to, element, err));
-    if ((parts & PART_SKETCH) != 0)
-        MR_TRY(mr_sketch_add(key->slot, &to->sketch, mr_sketch_key(element_number(lane, element)),
-                             1, err));
+    if (!key->plan->tiled)
+        MR_TRY(add_details(key, lane, to, element, err));
     to->count += count;
     return MR_OK;
 }

@@ -3,7 +3,10 @@
  *   varint records | record | ... | u8 has base | base
  *   record, raw     zigzag time delta | varint flags when there are any | inputs
  *   input           float: 8 bytes; integer: zigzag; text: varint size + bytes; nothing when missing
- *   record, tile    zigzag time delta | per lane: varint count, then if > 0: exponent, sum, squares, extremes
+ *   record, tile    zigzag time delta | per lane: varint count, then if > 0: exponent, sum, squares, extremes;
+ *                                       then per lane: ends, distinct, sketch, top, as far as the lane has them
+ *   ends            varint count, then if > 0: zigzag first time, varint to the last, first, last
+ *   distinct        u8 0 nothing; 1 varint count, identities; 2 registers
  *   base            time, rows | per lane: varint count, then if > 0 its parts | decayed values
  * Bounds, cells, trees and capacities are left out: they are made again when asked for (invariant 2 of
  * feature_internal.h). Tables are written in order of value. Thread: the slot's worker. */
@@ -81,6 +84,43 @@ static void put_raw(const feature_plan *plan, const uint8_t *element, mr_bytes *
     }
 }
 
+static void put_ends(const feature_lane *lane, const feature_ends *ends, mr_bytes *out)
+{
+    mr_bytes_append_varint(out, ends->count);
+    if (ends->count == 0)
+        return;
+    codec_put_signed(out, ends->first_us);
+    mr_bytes_append_varint(out, (uint64_t)(ends->last_us - ends->first_us));
+    codec_put_bits(out, lane->is_float, lane->is_text, ends->first);
+    codec_put_bits(out, lane->is_float, lane->is_text, ends->last);
+}
+
+static void put_distinct(const mr_distinct *distinct, mr_bytes *out)
+{
+    const mr_registers *registers = mr_distinct_registers(distinct);
+    mr_bytes_append_byte(out, distinct == NULL ? 0 : registers == NULL ? 1 : 2);
+    if (registers != NULL)
+        mr_bytes_append(out, registers->ranks, MR_REGISTER_COUNT);
+    else if (distinct != NULL)
+        mr_bytes_append_varint(out, distinct->used);
+    for (uint32_t i = 0; registers == NULL && distinct != NULL && i < distinct->used; i++)
+        mr_bytes_append_u64(out, distinct->identities[i]);
+}
+
+static void put_details(const feature_lane *lane, const uint8_t *element, mr_bytes *out)
+{
+    if ((lane->parts & PART_ENDS) != 0) {
+        feature_ends ends = tile_ends(lane, element);
+        put_ends(lane, &ends, out);
+    }
+    if ((lane->parts & PART_DISTINCT) != 0)
+        put_distinct(tile_pointer(element, lane->tile_distinct), out);
+    if ((lane->parts & PART_SKETCH) != 0)
+        codec_put_sketch(tile_pointer(element, lane->tile_sketch), out);
+    if ((lane->parts & PART_TOP) != 0)
+        codec_put_values(tile_pointer(element, lane->tile_top), lane->is_text, true, out);
+}
+
 static void put_tile(const feature_plan *plan, const uint8_t *element, mr_bytes *out)
 {
     for (uint32_t i = 0; i < plan->lane_count; i++) {
@@ -94,6 +134,8 @@ static void put_tile(const feature_plan *plan, const uint8_t *element, mr_bytes 
         if ((lane->parts & PART_TREE) != 0)
             mr_bytes_append(out, element + lane->tile_least, 16);
     }
+    for (uint32_t i = 0; i < plan->lane_count; i++)
+        put_details(&plan->lanes[i], element, out);
 }
 
 static mr_status get_raw(feature_key *key, mr_reader *from, uint8_t *element, mr_error *err)
@@ -123,6 +165,96 @@ static mr_status get_raw(feature_key *key, mr_reader *from, uint8_t *element, mr
     return MR_OK;
 }
 
+static bool time_is_possible(const feature_plan *plan, int64_t time_us)
+{
+    return time_us >= MR_TIME_MIN_US && time_us <= MR_TIME_MAX_US + plan->resolution_us;
+}
+
+static mr_status get_ends(feature_key *key, const feature_lane *lane, mr_reader *from,
+                          uint8_t *element, mr_error *err)
+{
+    feature_ends ends = {.count = mr_reader_varint(from)};
+    if (ends.count == 0)
+        return MR_OK;
+    ends.first_us = codec_get_signed(from);
+    uint64_t span = mr_reader_varint(from);
+    if (from->failed || !time_is_possible(key->plan, ends.first_us) ||
+        span > (uint64_t)(MR_TIME_MAX_US - MR_TIME_MIN_US) ||
+        !time_is_possible(key->plan, ends.first_us + (int64_t)span))
+        return codec_corrupt(err, "the ends of a tile");
+    ends.last_us = ends.first_us + (int64_t)span;
+    mr_status status =
+        codec_get_bits(key->slot, from, lane->is_float, lane->is_text, &ends.first, err);
+    if (status == MR_OK)
+        status = codec_get_bits(key->slot, from, lane->is_float, lane->is_text, &ends.last, err);
+    memcpy(element + lane->tile_ends, &ends, sizeof ends);
+    return status;
+}
+
+static mr_status get_identities(feature_key *key, mr_reader *from, mr_distinct **distinct,
+                                mr_error *err)
+{
+    uint64_t count = mr_reader_varint(from), before = 0;
+    if (count < 1 || count > key->plan->limits.distinct)
+        return codec_corrupt(err, "the number of different values");
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t identity = mr_reader_u64(from);
+        if (from->failed || (i > 0 && identity <= before))
+            return codec_corrupt(err, "different values");
+        MR_TRY(mr_distinct_add(key->slot, distinct, identity, key->plan->limits.distinct, err));
+        before = identity;
+    }
+    return MR_OK;
+}
+
+static mr_status get_distinct(feature_key *key, const feature_lane *lane, mr_reader *from,
+                              uint8_t *element, mr_error *err)
+{
+    mr_distinct *distinct = NULL;
+    mr_status status = MR_OK;
+    const uint8_t *ranks;
+    switch (mr_reader_u8(from)) {
+    case 0:
+        break;
+    case 1:
+        status = get_identities(key, from, &distinct, err);
+        break;
+    case 2:
+        status = codec_get_ranks(from, &ranks, err);
+        if (status == MR_OK)
+            status = mr_distinct_of_ranks(key->slot, &distinct, ranks, err);
+        break;
+    default:
+        status = codec_corrupt(err, "how many values are different");
+    }
+    memcpy(element + lane->tile_distinct, &distinct, sizeof distinct);
+    return status;
+}
+
+static mr_status get_details(feature_key *key, const feature_lane *lane, mr_reader *from,
+                             uint8_t *element, mr_error *err)
+{
+    const feature_limits *limits = &key->plan->limits;
+    if ((lane->parts & PART_ENDS) != 0)
+        MR_TRY(get_ends(key, lane, from, element, err));
+    if ((lane->parts & PART_DISTINCT) != 0)
+        MR_TRY(get_distinct(key, lane, from, element, err));
+    if ((lane->parts & PART_SKETCH) != 0) {
+        mr_sketch *sketch = NULL;
+        mr_status status = codec_get_sketch(key->slot, from, limits->buckets, &sketch, err);
+        memcpy(element + lane->tile_sketch, &sketch, sizeof sketch);
+        MR_TRY(status);
+    }
+    if ((lane->parts & PART_TOP) != 0) {
+        mr_values *top = NULL;
+        mr_status status =
+            codec_get_values(key->slot, from, lane->is_text, true, limits->counters, &top, err);
+        memcpy(element + lane->tile_top, &top, sizeof top);
+        MR_TRY(status);
+    }
+    return MR_OK;
+}
+
 static mr_status get_tile(feature_key *key, mr_reader *from, uint8_t *element, mr_error *err)
 {
     const feature_plan *plan = key->plan;
@@ -142,6 +274,8 @@ static mr_status get_tile(feature_key *key, mr_reader *from, uint8_t *element, m
         memcpy(element + lane->tile_count, &head, sizeof head);
         memcpy(element + lane->tile_sum, bytes, sums + order);
     }
+    for (uint32_t i = 0; i < plan->lane_count; i++)
+        MR_TRY(get_details(key, &plan->lanes[i], from, element, err));
     return MR_OK;
 }
 
@@ -214,8 +348,9 @@ void state_drop(feature_key *key)
     tree_free(key);
     if (plan->has_base)
         base_free(key);
-    for (uint32_t i = state->first; plan->has_texts && i < state->end; i++)
-        ring_free_texts(key, element_at(plan, state, i));
+    bool owns = plan->has_texts || plan->tile_details;
+    for (uint32_t i = state->first; owns && i < state->end; i++)
+        ring_free_element(key, element_at(plan, state, i));
     if (state->ring != NULL)
         mr_slot_free(key->slot, state->ring, (size_t)plan->element_bytes << state->ring_log2);
     memset(key->value, 0, plan->value_bytes);
@@ -234,7 +369,10 @@ static int64_t newest_time(void *context, const void *value)
     return state->end > state->first ? time_at(key.plan, state, state->end - 1) : INT64_MIN;
 }
 
-const mr_table_kind feature_table_kind = {"feature view", 1,          encode_state,
-                                          decode_state,   drop_state, NULL};
-const mr_table_kind feature_table_kind_ttl = {"feature view", 1,          encode_state,
-                                              decode_state,   drop_state, newest_time};
+/* 2: tiles hold details; the counts of top k in a base are too low instead of too high. */
+enum { FORMAT_VERSION = 2 };
+
+const mr_table_kind feature_table_kind = {"feature view", FORMAT_VERSION, encode_state,
+                                          decode_state,   drop_state,     NULL};
+const mr_table_kind feature_table_kind_ttl = {"feature view", FORMAT_VERSION, encode_state,
+                                              decode_state,   drop_state,     newest_time};

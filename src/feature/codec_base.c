@@ -2,25 +2,15 @@
  * Thread: the slot's worker. */
 #include "feature/codec.h"
 
-#include <stdlib.h>
+/* Of a stored count: far above what can come, far below where sums of them would overflow. */
+#define COUNT_MAX (UINT64_C(1) << 48)
 
-static int by_identity(const void *a, const void *b)
-{
-    uint64_t left = ((const mr_value_count *)a)->identity,
-             right = ((const mr_value_count *)b)->identity;
-    return (left > right) - (left < right);
-}
-
-static void put_values(const mr_values *values, bool is_text, bool counts, mr_bytes *out)
+void codec_put_values(const mr_values *values, bool is_text, bool counts, mr_bytes *out)
 {
     mr_bytes sorted = {0};
-    for (uint32_t i = 0; i < mr_values_places(values); i++)
-        if (values->places[i].count > 0)
-            mr_bytes_append(&sorted, &values->places[i], sizeof values->places[i]);
-    mr_value_count *items = (mr_value_count *)(void *)sorted.data;
+    mr_values_sorted(values, &sorted);
+    const mr_value_count *items = (const mr_value_count *)(const void *)sorted.data;
     size_t count = sorted.size / sizeof *items;
-    if (count > 1)
-        qsort(items, count, sizeof *items, by_identity);
     mr_bytes_append_varint(out, count);
     for (size_t i = 0; i < count; i++) {
         if (counts)
@@ -34,24 +24,29 @@ static void put_values(const mr_values *values, bool is_text, bool counts, mr_by
     mr_bytes_deinit(&sorted);
 }
 
-static mr_status get_values(mr_slot *slot, mr_reader *from, bool is_text, bool counts,
-                            mr_values **values, mr_error *err)
+mr_status codec_get_values(mr_slot *slot, mr_reader *from, bool is_text, bool counts, uint32_t max,
+                           mr_values **values, mr_error *err)
 {
     uint64_t count = mr_reader_varint(from);
+    if (count > max)
+        return codec_corrupt(err, "the number of values");
     for (uint64_t i = 0; i < count; i++) {
         uint64_t by = counts ? mr_reader_varint(from) : 1, identity = 0;
-        feature_text *text = NULL;
+        feature_text *kept = NULL;
         if (is_text && counts)
-            MR_TRY(codec_get_text(slot, from, &text, err));
+            MR_TRY(codec_get_text(slot, from, &kept, err));
         else
             identity = mr_reader_u64(from);
+        mr_text text = {NULL, 0};
+        if (kept != NULL)
+            text = text_lent(kept);
         mr_status status = MR_OK;
-        if (from->failed || by == 0)
+        if (from->failed || by == 0 || by > COUNT_MAX)
             status = codec_corrupt(err, "a table of values");
         else
-            status =
-                mr_values_add(slot, values, text != NULL ? text->hash : identity, text, by, err);
-        text_destroy(slot, text);
+            status = mr_values_add(slot, values, kept != NULL ? kept->hash : identity,
+                                   kept != NULL ? &text : NULL, by, err);
+        text_destroy(slot, kept);
         MR_TRY(status);
     }
     return MR_OK;
@@ -79,7 +74,7 @@ static mr_status get_super(mr_slot *slot, mr_reader *from, uint64_t **stored, mr
     return MR_OK;
 }
 
-static void put_sketch(const mr_sketch *sketch, mr_bytes *out)
+void codec_put_sketch(const mr_sketch *sketch, mr_bytes *out)
 {
     uint32_t used = sketch != NULL ? sketch->used : 0;
     mr_bytes_append_varint(out, used);
@@ -89,15 +84,19 @@ static void put_sketch(const mr_sketch *sketch, mr_bytes *out)
     }
 }
 
-static mr_status get_sketch(mr_slot *slot, mr_reader *from, mr_sketch **sketch, mr_error *err)
+mr_status codec_get_sketch(mr_slot *slot, mr_reader *from, uint32_t max, mr_sketch **sketch,
+                           mr_error *err)
 {
     uint64_t used = mr_reader_varint(from);
+    if (used > max)
+        return codec_corrupt(err, "the number of buckets");
     for (uint64_t i = 0; i < used; i++) {
         int64_t key = codec_get_signed(from);
         uint64_t count = mr_reader_varint(from);
-        if (from->failed || count == 0)
+        if (from->failed || count == 0 || count > COUNT_MAX || key < -MR_SKETCH_KEY_MAX ||
+            key > MR_SKETCH_KEY_MAX)
             return codec_corrupt(err, "a sketch");
-        MR_TRY(mr_sketch_add(slot, sketch, key, count, err));
+        MR_TRY(mr_sketch_add(slot, sketch, key, count, max, err));
     }
     return MR_OK;
 }
@@ -127,24 +126,32 @@ static void put_lane(const feature_lane *lane, const base_lane *at, mr_bytes *ou
         if (at->registers != NULL)
             mr_bytes_append(out, at->registers->ranks, MR_REGISTER_COUNT);
         else
-            put_values(at->distinct, lane->is_text, false, out);
+            codec_put_values(at->distinct, lane->is_text, false, out);
     }
     if ((parts & PART_TOP) != 0)
-        put_values(at->top, lane->is_text, true, out);
+        codec_put_values(at->top, lane->is_text, true, out);
     if ((parts & PART_SKETCH) != 0)
-        put_sketch(at->sketch, out);
+        codec_put_sketch(at->sketch, out);
+}
+
+mr_status codec_get_ranks(mr_reader *from, const uint8_t **ranks, mr_error *err)
+{
+    *ranks = mr_reader_bytes(from, MR_REGISTER_COUNT);
+    if (*ranks == NULL)
+        return codec_corrupt(err, "registers");
+    for (int i = 0; i < MR_REGISTER_COUNT; i++)
+        if ((*ranks)[i] >= MR_RANKS)
+            return codec_corrupt(err, "a register");
+    return MR_OK;
 }
 
 static mr_status get_distinct(feature_key *key, mr_reader *from, base_lane *at, mr_error *err)
 {
+    const uint8_t *ranks;
     if (mr_reader_u8(from) == 0)
-        return get_values(key->slot, from, false, false, &at->distinct, err);
-    const uint8_t *ranks = mr_reader_bytes(from, MR_REGISTER_COUNT);
-    if (ranks == NULL)
-        return codec_corrupt(err, "registers");
-    for (int i = 0; i < MR_REGISTER_COUNT; i++)
-        if (ranks[i] >= MR_RANKS)
-            return codec_corrupt(err, "a register");
+        return codec_get_values(key->slot, from, false, false, DISTINCT_EXACT_MAX, &at->distinct,
+                                err);
+    MR_TRY(codec_get_ranks(from, &ranks, err));
     at->registers = mr_slot_alloc(key->slot, sizeof *at->registers);
     if (at->registers == NULL)
         return MR_OUT_OF_MEMORY(err);
@@ -170,14 +177,20 @@ static mr_status get_lane(feature_key *key, const feature_lane *lane, mr_reader 
     if ((parts & PART_ENDS) != 0) {
         at->first_us = codec_get_signed(from);
         at->last_us = codec_get_signed(from);
+        if (at->first_us < MR_TIME_MIN_US || at->first_us > MR_TIME_MAX_US ||
+            at->last_us < MR_TIME_MIN_US || at->last_us > MR_TIME_MAX_US)
+            return codec_corrupt(err, "the time of a first or last record");
         MR_TRY(codec_get_bits(key->slot, from, lane->is_float, lane->is_text, &at->first, err));
         MR_TRY(codec_get_bits(key->slot, from, lane->is_float, lane->is_text, &at->last, err));
     }
     if ((parts & PART_DISTINCT) != 0)
         MR_TRY(get_distinct(key, from, at, err));
     if ((parts & PART_TOP) != 0)
-        MR_TRY(get_values(key->slot, from, lane->is_text, true, &at->top, err));
-    return (parts & PART_SKETCH) != 0 ? get_sketch(key->slot, from, &at->sketch, err) : MR_OK;
+        MR_TRY(codec_get_values(key->slot, from, lane->is_text, true, TOP_COUNTERS_MAX, &at->top,
+                                err));
+    return (parts & PART_SKETCH) != 0
+               ? codec_get_sketch(key->slot, from, BUCKETS_MAX, &at->sketch, err)
+               : MR_OK;
 }
 
 void base_encode(const feature_key *key, mr_bytes *out)

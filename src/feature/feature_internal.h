@@ -41,10 +41,11 @@ void feature_plan_text(const mr_view_spec *spec, const feature_plan *plan, mr_by
 
 /* One incoming record, already clamped and looked at. */
 typedef struct feature_event {
-    int64_t time_us;
+    int64_t time_us;        /* where it stands in the ring: a tile's end, or its own time */
     uint64_t flags;         /* bits as in the element, from bit 0 */
     const uint64_t *inputs; /* 8 bytes each; texts: index into texts */
     const mr_text *texts;
+    int64_t own_us; /* tiles: its own time */
 } feature_event;
 
 /* Puts the record in its place; *out_index is where. */
@@ -62,7 +63,8 @@ void ring_decays_from(const feature_key *key, uint32_t index);
 mr_status ring_reserve(feature_key *key, uint32_t count, mr_error *err);
 /* Exponents, trees and decayed values of a ring that was just decoded. */
 void ring_renew(feature_key *key);
-void ring_free_texts(const feature_key *key, uint8_t *element);
+/* Texts and the like that only this element holds. */
+void ring_free_element(const feature_key *key, uint8_t *element);
 feature_text *text_create(mr_slot *slot, const void *bytes, size_t size);
 void text_destroy(mr_slot *slot, feature_text *text);
 
@@ -70,6 +72,11 @@ void text_destroy(mr_slot *slot, feature_text *text);
 
 mr_status tile_insert(feature_key *key, const feature_event *event, uint32_t *out_index,
                       mr_error *err);
+void tile_free(const feature_key *key, uint8_t *element);
+/* The latest that is known to be at or before a time, of the two times a tile keeps; INT64_MIN: none. */
+int64_t tile_ends_before(const feature_ends *ends, int64_t time_us);
+/* The first of the tiles that have the end of the one before `index`. */
+uint32_t tile_home(const feature_key *key, uint32_t index);
 /* Makes place for an element at `index`, behind those of equal time. */
 mr_status ring_open(feature_key *key, uint32_t index, mr_error *err);
 
@@ -156,7 +163,8 @@ feature_value read_order(const feature_key *key, const feature_output *output);
 feature_value read_end(const feature_key *key, const feature_output *output, mr_bytes *text);
 feature_value read_time_since(const feature_key *key, const feature_output *output, int64_t time_us,
                               uint32_t self);
-feature_value read_distinct(const feature_key *key, const feature_output *output);
+mr_status read_distinct(feature_key *key, const feature_output *output, feature_value *out,
+                        mr_error *err);
 mr_status read_quantile(feature_key *key, const feature_output *output, uint64_t n,
                         feature_value *out, mr_error *err);
 feature_value read_top(const feature_key *key, const feature_output *output, mr_bytes *text);

@@ -97,6 +97,18 @@ static inline void *value_pointer(const feature_key *key, uint32_t offset)
     return pointer;
 }
 
+static inline mr_union union_get(const feature_key *key, const feature_cell *cell)
+{
+    mr_union all;
+    memcpy(&all, key->value + cell->distinct, sizeof all);
+    return all;
+}
+
+static inline void union_set(const feature_key *key, const feature_cell *cell, mr_union all)
+{
+    memcpy(key->value + cell->distinct, &all, sizeof all);
+}
+
 static inline base_state *base_of(const feature_key *key)
 {
     base_state *base = NULL;
@@ -198,6 +210,29 @@ static inline mr_int128 tile_sum(const feature_lane *lane, const uint8_t *elemen
     return (mr_int128)((mr_uint128)load_u64(at + 8) << 64 | load_u64(at));
 }
 
+/* First and last of a tile's records. */
+typedef struct feature_ends {
+    uint64_t count; /* 0: none, and the rest says nothing */
+    int64_t first_us, last_us;
+    int64_t
+        before_us; /* of the last one before the record that came last; INT64_MIN: none. Not encoded */
+    uint64_t first, last; /* bits, or texts owned */
+} feature_ends;
+
+static inline feature_ends tile_ends(const feature_lane *lane, const uint8_t *element)
+{
+    feature_ends ends;
+    memcpy(&ends, element + lane->tile_ends, sizeof ends);
+    return ends;
+}
+
+static inline void *tile_pointer(const uint8_t *element, uint32_t offset)
+{
+    void *pointer;
+    memcpy(&pointer, element + offset, sizeof pointer);
+    return pointer;
+}
+
 /* A text of the slot's heap: | hash | size | bytes |. */
 typedef struct feature_text {
     uint64_t hash;
@@ -210,13 +245,21 @@ static inline feature_text *text_of(uint64_t bits)
     return (feature_text *)(uintptr_t)bits;
 }
 
+static inline mr_text text_lent(const feature_text *text)
+{
+    return (mr_text){text->bytes, text->size};
+}
+
+static inline uint64_t bits_identity(const feature_lane *lane, uint64_t bits)
+{
+    return lane->is_float && bits == UINT64_C(1) << 63 ? 0 : bits;
+}
+
 /* The value as it is told from others: texts by hash, -0.0 as 0.0. */
 static inline uint64_t value_identity(const feature_lane *lane, const uint8_t *element)
 {
     uint64_t bits = load_u64(element + lane->value);
-    if (lane->is_text)
-        return text_of(bits)->hash;
-    return lane->is_float && bits == UINT64_C(1) << 63 ? 0 : bits;
+    return lane->is_text ? text_of(bits)->hash : bits_identity(lane, bits);
 }
 
 /* Order of least and greatest: -0.0 before 0.0. */

@@ -4,6 +4,7 @@
 #define MR_FEATURE_PLAN_H
 
 #include "feature/exact.h"
+#include "feature/table.h"
 #include "feature/view.h"
 
 enum {
@@ -23,13 +24,20 @@ enum {
     PART_TABLE = 8,
     PART_SKETCH = 16,
     PART_TREE = 32,   /* of the lane: least and greatest */
-    PART_ENDS = 64,   /* of the base: first and last */
+    PART_ENDS = 64,   /* of the base, of tiles: first and last */
     PART_TEXTS = 128, /* tables keep texts */
-    PART_DISTINCT = 256 /* of the base */,
-    PART_TOP = 512 /* of the base */
+    PART_DISTINCT = 256 /* of the base, of tiles and what is made of them */,
+    PART_TOP = 512 /* likewise */
 };
 
-enum { DISTINCT_EXACT_MAX = 4096, TOP_COUNTERS_MAX = 1024 };
+/* Of the base; of a tile (feature_limits; there the sketch stands at PART_SKETCH) */
+enum { DISTINCT_EXACT_MAX = 4096, TOP_COUNTERS_MAX = 1024, BUCKETS_MAX = 2048 };
+enum { TILE_DISTINCT_MAX = MR_DISTINCT_MAX, TILE_COUNTERS_MAX = 256 };
+
+/* What a tile may hold of one lane. Tests make it smaller. */
+typedef struct feature_limits {
+    uint32_t distinct, counters, buckets;
+} feature_limits;
 
 typedef struct feature_input {
     mr_type_id type;
@@ -48,19 +56,21 @@ typedef struct feature_lane {
     uint32_t state;                /* offset of lane_state in the value; floats with sums */
     uint32_t tree;                 /* offset of the tree's pointer in the value */
     uint32_t tile_count, tile_sum, tile_square, tile_least; /* offsets in a tile */
+    uint32_t tile_ends, tile_distinct, tile_sketch, tile_top;
     uint32_t base; /* index into the base's lanes; UINT32_MAX: none */
 } feature_lane;
 
 typedef struct feature_cell {
     uint32_t lane, parts;
-    uint32_t count, sum, square, table, sketch; /* offsets in the value */
+    uint32_t count, sum, square, table, sketch, distinct; /* offsets in the value */
 } feature_cell;
 
 typedef struct feature_window {
     mr_window window;
     uint32_t bounds; /* offset of window_bounds in the value */
     uint32_t cell_first, cell_count;
-    bool moves; /* it has cells to move; otherwise bounds are just set */
+    bool moves;  /* it has cells to move; otherwise bounds are just set */
+    bool closed; /* tiles without those of the newest end, which may still change: see tile.c */
 } feature_window;
 
 typedef struct feature_decay {
@@ -75,6 +85,7 @@ typedef struct feature_output {
     char *name;
     mr_type type;
     uint32_t lane, window, cell;     /* cell UINT32_MAX: none */
+    uint32_t closed, closed_cell;    /* tiles: window and cell of what is told of many values */
     uint32_t whole_cell, whole_lane; /* ratio: what it is divided by */
     uint32_t decay, decay_weight;    /* decayed windows: the columns of sum and count */
     double quantile;
@@ -152,6 +163,8 @@ typedef struct feature_plan {
     bool byte_keys;
     uint8_t *where_flags; /* bit of each where */
     bool tiled, flag_word, has_base, has_trees, has_texts;
+    bool tile_details; /* tiles hold more than sums and extremes */
+    feature_limits limits;
     int64_t resolution_us, lateness_us, ttl_us, reach_us; /* reach without lateness */
     uint32_t element_bytes, value_bytes, base_offset;
     fast_plan *fast;

@@ -27,7 +27,7 @@ static uint32_t find_lane(feature_plan *plan, int input, int where)
     return plan->lane_count++;
 }
 
-static uint32_t find_window(feature_plan *plan, const mr_window *given)
+static uint32_t find_window(feature_plan *plan, const mr_window *given, bool closed)
 {
     mr_window window = {given->kind, 0, given->delay_us, 0};
     if (window.kind == MR_WINDOW_LAST)
@@ -36,11 +36,12 @@ static uint32_t find_window(feature_plan *plan, const mr_window *given)
         window.length_us = given->length_us;
     for (uint32_t i = 0; i < plan->window_count; i++) {
         const mr_window *at = &plan->windows[i].window;
-        if (at->kind == window.kind && at->delay_us == window.delay_us &&
-            at->length_us == window.length_us && at->events == window.events)
+        if (plan->windows[i].closed == closed && at->kind == window.kind &&
+            at->delay_us == window.delay_us && at->length_us == window.length_us &&
+            at->events == window.events)
             return i;
     }
-    plan->windows[plan->window_count] = (feature_window){.window = window};
+    plan->windows[plan->window_count] = (feature_window){.window = window, .closed = closed};
     return plan->window_count++;
 }
 
@@ -66,41 +67,43 @@ static uint32_t find_decay(feature_plan *plan, uint32_t lane, int64_t half_life_
     return plan->decay_count++;
 }
 
+/* Records: what a cell and a lane need. Tiles: what a tile needs of its lane, and the closed cell of what tiles
+ * have alike. The base's parts are the same for both. */
 typedef struct kind_parts {
-    uint32_t cell, lane, base;
+    uint32_t cell, lane, base, tile, closed;
 } kind_parts;
 
 static kind_parts parts_of(const mr_aggregate_kind *kind, bool has_input)
 {
     switch (kind->id) {
     case MR_AGGREGATE_COUNT:
-        return (kind_parts){PART_COUNT, 0, 0};
+        return (kind_parts){PART_COUNT, 0, 0, 0, 0};
     case MR_AGGREGATE_SUM:
     case MR_AGGREGATE_MEAN:
-        return (kind_parts){PART_COUNT | PART_SUM, PART_SUM, PART_SUM};
+        return (kind_parts){PART_COUNT | PART_SUM, PART_SUM, PART_SUM, 0, 0};
     case MR_AGGREGATE_VARIANCE:
     case MR_AGGREGATE_STDDEV:
     case MR_AGGREGATE_VARIANCE_POP:
     case MR_AGGREGATE_STDDEV_POP:
         return (kind_parts){PART_COUNT | PART_SUM | PART_SQUARE, PART_SUM | PART_SQUARE,
-                            PART_SUM | PART_SQUARE};
+                            PART_SUM | PART_SQUARE, 0, 0};
     case MR_AGGREGATE_MIN:
     case MR_AGGREGATE_MAX:
-        return (kind_parts){0, PART_TREE, PART_TREE};
+        return (kind_parts){0, PART_TREE, PART_TREE, 0, 0};
     case MR_AGGREGATE_FIRST:
     case MR_AGGREGATE_LAST:
     case MR_AGGREGATE_TIME_SINCE_LAST:
-        return (kind_parts){0, 0, PART_ENDS};
+        return (kind_parts){0, 0, PART_ENDS, PART_ENDS, 0};
     case MR_AGGREGATE_RATE:
     case MR_AGGREGATE_RATIO:
-        return has_input ? (kind_parts){PART_COUNT | PART_SUM, PART_SUM, PART_SUM}
-                         : (kind_parts){PART_COUNT, 0, 0};
+        return has_input ? (kind_parts){PART_COUNT | PART_SUM, PART_SUM, PART_SUM, 0, 0}
+                         : (kind_parts){PART_COUNT, 0, 0, 0, 0};
     case MR_AGGREGATE_DISTINCT_COUNT:
-        return (kind_parts){PART_TABLE, 0, PART_DISTINCT};
+        return (kind_parts){PART_TABLE, 0, PART_DISTINCT, PART_DISTINCT, PART_DISTINCT};
     case MR_AGGREGATE_QUANTILE:
-        return (kind_parts){PART_COUNT | PART_SKETCH, 0, PART_SKETCH};
+        return (kind_parts){PART_COUNT | PART_SKETCH, 0, PART_SKETCH, PART_SKETCH, PART_SKETCH};
     case MR_AGGREGATE_TOP_K:
-        return (kind_parts){PART_TABLE | PART_TEXTS, 0, PART_TOP};
+        return (kind_parts){PART_TABLE | PART_TEXTS, 0, PART_TOP, PART_TOP, PART_TOP};
     case MR_AGGREGATE_COUNT_OF:
         break;
     }
@@ -134,7 +137,7 @@ mr_type feature_output_type(const mr_view_spec *spec, const mr_view_aggregate *a
 
 static void use_lane(feature_plan *plan, uint32_t lane, uint32_t window, const kind_parts *parts)
 {
-    plan->lanes[lane].parts |= parts->lane;
+    plan->lanes[lane].parts |= plan->tiled ? parts->lane | parts->tile : parts->lane;
     if (plan->windows[window].window.kind != MR_WINDOW_LIFETIME)
         return;
     plan->lanes[lane].base_parts |= parts->base;
@@ -145,7 +148,9 @@ static void use_lane(feature_plan *plan, uint32_t lane, uint32_t window, const k
 
 static uint32_t use_cell(feature_plan *plan, uint32_t window, uint32_t lane, uint32_t parts)
 {
-    if (!plan->tiled && !plan->lanes[lane].skips)
+    if (plan->tiled)
+        parts &= PART_COUNT | PART_SUM | PART_SQUARE; /* the rest is in the closed cell */
+    else if (!plan->lanes[lane].skips)
         parts &= ~(uint32_t)PART_COUNT; /* every record matches: the bounds say how many */
     return parts != 0 ? find_cell(plan, window, lane, parts) : NONE;
 }
@@ -159,6 +164,7 @@ static mr_status add_output(const mr_view_spec *spec, const mr_view_aggregate *a
                                .name = mr_arena_strdup(arena, aggregate->name),
                                .type = feature_output_type(spec, aggregate),
                                .cell = NONE,
+                               .closed_cell = NONE,
                                .whole_cell = NONE,
                                .decay = NONE,
                                .decay_weight = NONE,
@@ -171,7 +177,7 @@ static mr_status add_output(const mr_view_spec *spec, const mr_view_aggregate *a
     if (output->name == NULL)
         return MR_OUT_OF_MEMORY(err);
     output->lane = find_lane(plan, aggregate->input, aggregate->where);
-    output->window = find_window(plan, &aggregate->window);
+    output->window = find_window(plan, &aggregate->window, false);
     if (aggregate->window.kind == MR_WINDOW_DECAYED) {
         plan->has_base = true;
         output->decay_weight = find_decay(plan, output->lane, aggregate->window.length_us, true);
@@ -181,8 +187,12 @@ static mr_status add_output(const mr_view_spec *spec, const mr_view_aggregate *a
     }
     use_lane(plan, output->lane, output->window, &parts);
     output->cell = use_cell(plan, output->window, output->lane, parts.cell);
+    if (plan->tiled && parts.closed != 0) {
+        output->closed = find_window(plan, &aggregate->window, true);
+        output->closed_cell = find_cell(plan, output->closed, output->lane, parts.closed);
+    }
     if (aggregate->kind->id == MR_AGGREGATE_RATIO) {
-        const kind_parts whole = {PART_COUNT, 0, 0};
+        const kind_parts whole = {.cell = PART_COUNT};
         output->whole_lane = find_lane(plan, -1, -1);
         use_lane(plan, output->whole_lane, output->window, &whole);
         output->whole_cell = use_cell(plan, output->window, output->whole_lane, PART_COUNT);
@@ -213,19 +223,28 @@ static void lay_inputs(const mr_view_spec *spec, feature_plan *plan)
         plan->inputs[i].offset = plan->element_bytes;
 }
 
+static uint32_t place(uint32_t *at, uint32_t bytes)
+{
+    uint32_t offset = *at;
+    *at += bytes;
+    return offset;
+}
+
 static void lay_tile(feature_plan *plan)
 {
     uint32_t at = 8;
     for (uint32_t i = 0; i < plan->lane_count; i++) {
         feature_lane *lane = &plan->lanes[i];
-        lane->tile_count = at;
-        at += (uint32_t)sizeof(feature_tile);
-        lane->tile_sum = at;
-        at += (lane->parts & PART_SUM) != 0 ? 16 : 0;
-        lane->tile_square = at;
-        at += (lane->parts & PART_SQUARE) != 0 ? 32 : 0;
-        lane->tile_least = at;
-        at += (lane->parts & PART_TREE) != 0 ? 16 : 0;
+        uint32_t parts = lane->parts;
+        lane->tile_count = place(&at, sizeof(feature_tile));
+        lane->tile_sum = place(&at, (parts & PART_SUM) != 0 ? 16 : 0);
+        lane->tile_square = place(&at, (parts & PART_SQUARE) != 0 ? 32 : 0);
+        lane->tile_least = place(&at, (parts & PART_TREE) != 0 ? 16 : 0);
+        lane->tile_ends = place(&at, (parts & PART_ENDS) != 0 ? sizeof(feature_ends) : 0);
+        lane->tile_distinct = place(&at, (parts & PART_DISTINCT) != 0 ? 8 : 0);
+        lane->tile_sketch = place(&at, (parts & PART_SKETCH) != 0 ? 8 : 0);
+        lane->tile_top = place(&at, (parts & PART_TOP) != 0 ? 8 : 0);
+        plan->tile_details = plan->tile_details || at > lane->tile_ends;
     }
     plan->element_bytes = at;
 }
@@ -260,16 +279,10 @@ static mr_status sort_cells(mr_arena *arena, feature_plan *plan, mr_error *err)
         feature_output *output = &plan->outputs[i];
         output->cell = output->cell != NONE ? moved[output->cell] : NONE;
         output->whole_cell = output->whole_cell != NONE ? moved[output->whole_cell] : NONE;
+        output->closed_cell = output->closed_cell != NONE ? moved[output->closed_cell] : NONE;
     }
     plan->cells = sorted;
     return MR_OK;
-}
-
-static uint32_t place(uint32_t *at, uint32_t bytes)
-{
-    uint32_t offset = *at;
-    *at += bytes;
-    return offset;
 }
 
 static void lay_value(feature_plan *plan)
@@ -293,7 +306,8 @@ static void lay_value(feature_plan *plan)
         }
     for (uint32_t i = 0; i < plan->cell_count; i++) {
         feature_cell *cell = &plan->cells[i];
-        cell->table = (cell->parts & PART_TABLE) != 0 ? place(&at, 8) : 0;
+        cell->table = (cell->parts & (PART_TABLE | PART_TOP)) != 0 ? place(&at, 8) : 0;
+        cell->distinct = (cell->parts & PART_DISTINCT) != 0 ? place(&at, sizeof(mr_union)) : 0;
         cell->sketch = (cell->parts & PART_SKETCH) != 0 ? place(&at, 8) : 0;
         cell->sum = (cell->parts & PART_SUM) != 0 ? place(&at, 16) : 0;
         cell->square = (cell->parts & PART_SQUARE) != 0 ? place(&at, 32) : 0;
@@ -355,6 +369,7 @@ static mr_status make_room(const mr_view_spec *spec, mr_arena *arena, feature_pl
     plan->byte_keys = spec->key_count > 1 || mr_type_is_text(spec->keys[0].id);
     plan->resolution_us = spec->resolution_us;
     plan->tiled = spec->resolution_us > 0;
+    plan->limits = (feature_limits){TILE_DISTINCT_MAX, TILE_COUNTERS_MAX, BUCKETS_MAX};
     plan->ttl_us = spec->ttl_us;
     return MR_OK;
 }

@@ -128,11 +128,6 @@ static mr_status check_window(const mr_view_spec *spec, const mr_view_aggregate 
                               window->events, 1u << 28);
     if (spec->resolution_us == 0)
         return MR_OK;
-    if (!kind->resolution)
-        return fail_aggregate(spec, aggregate, err,
-                              "%s needs single records, and this view keeps tiles "
-                              "(resolution): put it into a view of its own",
-                              kind->name);
     if (window->kind != MR_WINDOW_SLIDING && window->kind != MR_WINDOW_LIFETIME)
         return fail_aggregate(spec, aggregate, err,
                               "a %s window needs single records, and this view keeps "

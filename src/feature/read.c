@@ -227,7 +227,8 @@ mr_status read_output(feature_key *key, const feature_output *output, int64_t ti
         return MR_OK;
     }
     bool counted = output->cell == NONE || (key->plan->cells[output->cell].parts & PART_COUNT) != 0;
-    bool of_lane = output->cell != NONE || !key->plan->lanes[output->lane].skips;
+    bool of_lane =
+        output->cell != NONE || (!key->plan->tiled && !key->plan->lanes[output->lane].skips);
     uint64_t n = counted && of_lane ? count_matching(key, output, output->lane, output->cell) : 0;
     switch (output->kind->id) {
     case MR_AGGREGATE_COUNT:
@@ -263,8 +264,7 @@ mr_status read_output(feature_key *key, const feature_output *output, int64_t ti
         *out = read_ratio(key, output, n);
         return MR_OK;
     case MR_AGGREGATE_DISTINCT_COUNT:
-        *out = read_distinct(key, output);
-        return MR_OK;
+        return read_distinct(key, output, out, err);
     case MR_AGGREGATE_QUANTILE:
         return read_quantile(key, output, n, out, err);
     case MR_AGGREGATE_TOP_K:

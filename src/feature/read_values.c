@@ -6,31 +6,130 @@
 
 #include <math.h>
 
-static uint64_t distinct_beside(const mr_values *values, const base_lane *base)
+/* ---- tiles: the closed ones are together in a cell, those of the newest end are told by their home ---- */
+
+/* NULL: the window is empty. */
+static const uint8_t *newest_home(const feature_key *key, const feature_output *output)
 {
-    uint64_t count = base->distinct != NULL ? base->distinct->used : 0;
-    for (uint32_t i = 0; i < mr_values_places(values); i++)
-        count += values->places[i].count > 0 &&
-                 mr_values_count(base->distinct, values->places[i].identity) == 0;
+    const feature_plan *plan = key->plan;
+    const window_bounds *bounds = bounds_of(key, &plan->windows[output->window]);
+    if (!plan->tiled || bounds->lo == bounds->hi)
+        return NULL;
+    return element_at(plan, state_of(key), bounds_of(key, &plan->windows[output->closed])->hi);
+}
+
+static const void *newest_part(const feature_key *key, const feature_output *output,
+                               uint32_t offset)
+{
+    const uint8_t *home = newest_home(key, output);
+    return home != NULL ? tile_pointer(home, offset) : NULL;
+}
+
+/* ---- distinct count ---- */
+
+typedef struct distinct_parts {
+    mr_union all;              /* of the window; tiles: of the closed ones */
+    const mr_distinct *newest; /* tiles */
+    const base_lane *base;     /* lifetime */
+} distinct_parts;
+
+static distinct_parts get_distinct(const feature_key *key, const feature_output *output)
+{
+    distinct_parts parts = {.base = read_base(key, output, output->lane)};
+    if (key->plan->tiled) {
+        parts.all = union_get(key, &key->plan->cells[output->closed_cell]);
+        parts.newest = newest_part(key, output, key->plan->lanes[output->lane].tile_distinct);
+    } else {
+        parts.all.values = value_pointer(key, key->plan->cells[output->cell].table);
+    }
+    return parts;
+}
+
+static uint64_t count_exact(const distinct_parts *parts)
+{
+    const mr_values *values = parts->all.values,
+                    *base = parts->base != NULL ? parts->base->distinct : NULL;
+    const mr_distinct *newest = parts->newest;
+    uint64_t count = base != NULL ? base->used : 0;
+    if (base == NULL)
+        count += values != NULL ? values->used : 0;
+    for (uint32_t i = 0; base != NULL && i < mr_values_places(values); i++)
+        count +=
+            values->places[i].count > 0 && mr_values_count(base, values->places[i].identity) == 0;
+    for (uint32_t i = 0; newest != NULL && i < newest->used; i++)
+        count += mr_values_count(values, newest->identities[i]) == 0 &&
+                 mr_values_count(base, newest->identities[i]) == 0;
     return count;
 }
 
-feature_value read_distinct(const feature_key *key, const feature_output *output)
+static void spread_values(const mr_values *values, mr_registers *to)
 {
-    const mr_values *values = value_pointer(key, key->plan->cells[output->cell].table);
-    const base_lane *base = read_base(key, output, output->lane);
-    uint64_t count = values != NULL ? values->used : 0;
-    if (base != NULL && base->registers != NULL) {
-        mr_registers all = *base->registers;
-        for (uint32_t i = 0; i < mr_values_places(values); i++)
-            if (values->places[i].count > 0)
-                mr_registers_add(&all, values->places[i].identity);
-        count = (uint64_t)(mr_registers_estimate(&all) + 0.5);
-    } else if (base != NULL) {
-        count = distinct_beside(values, base);
-    }
-    return count > 0 ? value_integer((int64_t)count) : read_empty(output);
+    for (uint32_t i = 0; i < mr_values_places(values); i++)
+        if (values->places[i].count > 0)
+            mr_registers_add(to, values->places[i].identity);
 }
+
+/* The registers of the closed tiles, made again when a tile has left since. */
+static mr_status want_registers(feature_key *key, const feature_output *output, mr_union *all,
+                                mr_error *err)
+{
+    const feature_plan *plan = key->plan;
+    const feature_cell *cell = &plan->cells[output->closed_cell];
+    window_bounds bounds = *bounds_of(key, &plan->windows[output->closed]);
+    if (all->registers != NULL)
+        return MR_OK;
+    all->registers = mr_slot_alloc(key->slot, sizeof *all->registers);
+    if (all->registers == NULL)
+        return MR_OUT_OF_MEMORY(err);
+    memset(all->registers, 0, sizeof *all->registers);
+    spread_values(all->values, all->registers);
+    for (uint32_t i = bounds.lo, left = all->inexact_count; left > 0 && i < bounds.hi; i++) {
+        const mr_distinct *part = tile_pointer(element_at(plan, state_of(key), i),
+                                               plan->lanes[output->lane].tile_distinct);
+        if (mr_distinct_registers(part) != NULL) {
+            mr_distinct_spread(part, all->registers);
+            left--;
+        }
+    }
+    union_set(key, cell, *all);
+    return MR_OK;
+}
+
+static mr_status estimate_distinct(feature_key *key, const feature_output *output,
+                                   distinct_parts *parts, uint64_t *out, mr_error *err)
+{
+    mr_registers all = {{0}};
+    if (parts->base != NULL && parts->base->registers != NULL)
+        all = *parts->base->registers;
+    else if (parts->base != NULL)
+        spread_values(parts->base->distinct, &all);
+    if (key->plan->tiled) {
+        MR_TRY(want_registers(key, output, &parts->all, err));
+        mr_registers_merge(&all, parts->all.registers);
+        mr_distinct_spread(parts->newest, &all);
+    } else {
+        spread_values(parts->all.values, &all);
+    }
+    *out = (uint64_t)(mr_registers_estimate(&all) + 0.5);
+    return MR_OK;
+}
+
+mr_status read_distinct(feature_key *key, const feature_output *output, feature_value *out,
+                        mr_error *err)
+{
+    distinct_parts parts = get_distinct(key, output);
+    bool exact = parts.all.inexact_count == 0 && mr_distinct_registers(parts.newest) == NULL &&
+                 (parts.base == NULL || parts.base->registers == NULL);
+    uint64_t count;
+    if (exact)
+        count = count_exact(&parts);
+    else
+        MR_TRY(estimate_distinct(key, output, &parts, &count, err));
+    *out = count > 0 ? value_integer((int64_t)count) : read_empty(output);
+    return MR_OK;
+}
+
+/* ---- quantiles ---- */
 
 /* The value of that rank, counted from 0 (Hoare, "Find", 1961). */
 static double select_rank(double *values, size_t count, size_t rank)
@@ -88,7 +187,7 @@ static mr_status want_sketch(feature_key *key, const feature_output *output, win
         const uint8_t *element = element_at(key->plan, state_of(key), i);
         if (lane_matches(key->plan, lane, element))
             status = mr_sketch_add(key->slot, sketch, mr_sketch_key(element_number(lane, element)),
-                                   1, err);
+                                   1, UINT32_MAX, err);
     }
     memcpy(key->value + cell->sketch, sketch, sizeof *sketch);
     return status;
@@ -97,24 +196,33 @@ static mr_status want_sketch(feature_key *key, const feature_output *output, win
 mr_status read_quantile(feature_key *key, const feature_output *output, uint64_t n,
                         feature_value *out, mr_error *err)
 {
+    const feature_plan *plan = key->plan;
     const base_lane *base = read_base(key, output, output->lane);
-    const feature_window *window = &key->plan->windows[output->window];
+    const feature_window *window = &plan->windows[output->window];
     window_bounds bounds = *bounds_of(key, window);
     bool lifetime = window->window.kind == MR_WINDOW_LIFETIME;
+    const mr_sketch *parts[MR_SKETCH_PARTS_MAX] = {base != NULL ? base->sketch : NULL, NULL, NULL};
     mr_sketch *sketch;
     if (n == 0) {
         *out = read_empty(output);
         return MR_OK;
     }
-    if (!lifetime && bounds.hi - bounds.lo <= QUANTILE_EXACT_MAX) {
+    if (!plan->tiled && !lifetime && bounds.hi - bounds.lo <= QUANTILE_EXACT_MAX) {
         *out = quantile_exact(key, output, bounds);
         return MR_OK;
     }
-    MR_TRY(want_sketch(key, output, bounds, &sketch, err));
-    *out = value_number(
-        mr_sketch_quantile(sketch, base != NULL ? base->sketch : NULL, output->quantile));
+    if (plan->tiled) {
+        parts[1] = value_pointer(key, plan->cells[output->closed_cell].sketch);
+        parts[2] = newest_part(key, output, plan->lanes[output->lane].tile_sketch);
+    } else {
+        MR_TRY(want_sketch(key, output, bounds, &sketch, err));
+        parts[1] = sketch;
+    }
+    *out = value_number(mr_sketch_quantile(parts, MR_SKETCH_PARTS_MAX, output->quantile));
     return MR_OK;
 }
+
+/* ---- the most frequent ---- */
 
 static int compare_texts(const feature_text *a, const feature_text *b)
 {
@@ -149,19 +257,23 @@ static void top_offer(top_list *top, const feature_lane *lane, mr_value_count it
     top->items[at] = item;
 }
 
-static void top_collect(top_list *top, const feature_lane *lane, const mr_values *values,
-                        const mr_values *base)
+enum { TOP_PARTS = 3 };
+
+/* Each value once: where it stands first, with its counts of all parts. */
+static void top_collect(top_list *top, const feature_lane *lane,
+                        const mr_values *const parts[TOP_PARTS])
 {
-    for (uint32_t i = 0; i < mr_values_places(base); i++) {
-        mr_value_count item = base->places[i];
-        if (item.count > 0) {
-            item.count += mr_values_count(values, item.identity);
-            top_offer(top, lane, item);
+    for (int p = 0; p < TOP_PARTS; p++)
+        for (uint32_t i = 0; i < mr_values_places(parts[p]); i++) {
+            mr_value_count item = parts[p]->places[i];
+            bool known = item.count == 0;
+            for (int before = 0; before < p && !known; before++)
+                known = mr_values_count(parts[before], item.identity) > 0;
+            for (int later = p + 1; later < TOP_PARTS && !known; later++)
+                item.count += mr_values_count(parts[later], item.identity);
+            if (!known)
+                top_offer(top, lane, item);
         }
-    }
-    for (uint32_t i = 0; i < mr_values_places(values); i++)
-        if (values->places[i].count > 0 && mr_values_count(base, values->places[i].identity) == 0)
-            top_offer(top, lane, values->places[i]);
 }
 
 static void write_json_text(const feature_text *text, mr_bytes *out)
@@ -211,9 +323,14 @@ feature_value read_top(const feature_key *key, const feature_output *output, mr_
 {
     const feature_lane *lane = &key->plan->lanes[output->lane];
     const base_lane *base = read_base(key, output, output->lane);
+    uint32_t cell = key->plan->tiled ? output->closed_cell : output->cell;
     top_list top = {.count = 0, .max = output->k};
-    top_collect(&top, lane, value_pointer(key, key->plan->cells[output->cell].table),
-                base != NULL ? base->top : NULL);
+    const mr_values *const parts[TOP_PARTS] = {
+        base != NULL ? base->top : NULL,
+        value_pointer(key, key->plan->cells[cell].table),
+        key->plan->tiled ? newest_part(key, output, lane->tile_top) : NULL,
+    };
+    top_collect(&top, lane, parts);
     if (top.count == 0)
         return read_empty(output);
     for (uint32_t i = 0; i < top.count; i++) {

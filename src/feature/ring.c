@@ -36,9 +36,11 @@ static bool input_present(const feature_plan *plan, const feature_input *input,
     return (element_flags(plan, element) >> input->flag & 1) != 0;
 }
 
-void ring_free_texts(const feature_key *key, uint8_t *element)
+void ring_free_element(const feature_key *key, uint8_t *element)
 {
     const feature_plan *plan = key->plan;
+    if (plan->tile_details)
+        tile_free(key, element);
     for (uint32_t i = 0; plan->has_texts && i < plan->input_count; i++)
         if (plan->inputs[i].is_text && input_present(plan, &plan->inputs[i], element))
             text_destroy(key->slot, text_of(load_u64(element + plan->inputs[i].offset)));
@@ -300,7 +302,7 @@ static mr_status evict_first(feature_key *key, mr_error *err)
     uint8_t *element = element_at(plan, state, state->first);
     if (plan->has_base)
         MR_TRY(base_add(key, element, err));
-    ring_free_texts(key, element);
+    ring_free_element(key, element);
     state->first++;
     for (uint32_t i = 0; i < plan->lane_count; i++)
         if ((plan->lanes[i].parts & PART_SUM) != 0 && plan->lanes[i].is_float &&

@@ -19,7 +19,8 @@
  *
  * With a `resolution` r records are kept in tiles (k r, (k + 1) r]: a sliding window starts at t - delay - length rounded
  * down to a multiple of r (so it is up to r longer); a delayed one ends at t - delay rounded down (up to r less fresh);
- * one without delay ends with the tile of t. Events in order see exact ends.
+ * one without delay ends with the tile of t. Events in order see exact ends. A tile is a bounded summary: what it costs
+ * and what it makes approximate stands in README.md.
  *
  * Thread: create, begin, finish, get and destroy belong to the pipeline's thread. hash and walk are called once per
  * worker and micro-batch; worker k owns the slots [k, k + 1) * MR_SLOT_COUNT / workers. */

@@ -238,7 +238,8 @@ static int oracle_insert(oracle *o, const record *r)
     stood.stood = o->spec->resolution_us > 0 ? round_up(r->time, o->spec->resolution_us) : r->time;
     stood.fades_from = key->gone_count > 0 && key->gone_us > r->time ? key->gone_us : r->time;
     uint32_t at = key->count;
-    while (at > 0 && key->kept[at - 1].stood > stood.stood)
+    while (at > 0 && (key->kept[at - 1].stood > stood.stood ||
+                      (key->kept[at - 1].stood == stood.stood && key->kept[at - 1].time > r->time)))
         at--;
     memmove(key->kept + at + 1, key->kept + at, (key->count - at) * sizeof stood);
     key->kept[at] = stood;
@@ -480,7 +481,7 @@ static int by_number(const void *x, const void *y)
 }
 
 static void give_quantile(answer *out, const mr_view_aggregate *a, const record **in, uint32_t n,
-                          uint32_t all)
+                          uint32_t all, bool tiled)
 {
     double values[2 * RECORDS] = {0};
     for (uint32_t i = 0; i < n; i++)
@@ -489,7 +490,7 @@ static void give_quantile(answer *out, const mr_view_aggregate *a, const record 
     double rank = ceil(a->quantile * n);
     out->number = values[rank < 1 ? 0 : (size_t)rank - 1];
     out->present = true;
-    out->close = a->window.kind == MR_WINDOW_LIFETIME || all > 256;
+    out->close = tiled || a->window.kind == MR_WINDOW_LIFETIME || all > 256;
     out->tolerance = fabs(out->number) * 0.010000001 + 0x1p-1074; /* subnormal numbers: to a unit */
 }
 
@@ -530,6 +531,24 @@ static void give_decayed(const oracle_key *key, const mr_view_aggregate *a, uint
     }
 }
 
+/* Tiles: the last of the earlier tiles, unless the newest one knows of one that is at or before t: its last, or
+ * else its first. `in` are the matching records of the window in order, the first `gone` of them in tiles
+ * that have left. */
+static int64_t time_before_in_tiles(const oracle *o, const record **in, uint32_t gone, uint32_t n,
+                                    int64_t time, const record *self)
+{
+    int64_t end = round_up(time, o->spec->resolution_us), least = INT64_MAX, most = INT64_MIN;
+    uint32_t i = n;
+    for (; i > gone && in[i - 1]->stood == end; i--)
+        if (in[i - 1] != self) {
+            least = in[i - 1]->time < least ? in[i - 1]->time : least;
+            most = in[i - 1]->time > most ? in[i - 1]->time : most;
+        }
+    if (least <= time)
+        return most <= time ? most : least;
+    return i > 0 ? in[i - 1]->time : INT64_MIN;
+}
+
 static void oracle_answer(const oracle *o, const record *r, const mr_view_aggregate *a, int self,
                           answer *out)
 {
@@ -550,12 +569,23 @@ static void oracle_answer(const oracle *o, const record *r, const mr_view_aggreg
             if (oracle_matches(a, &key->gone[i]))
                 in[n++] = &key->gone[i];
     }
-    uint32_t end = hi;
-    if (a->kind->id == MR_AGGREGATE_TIME_SINCE_LAST && self >= 0 && a->window.delay_us == 0)
+    uint32_t end = hi, gone = n;
+    bool since = a->kind->id == MR_AGGREGATE_TIME_SINCE_LAST, tiled = o->spec->resolution_us > 0;
+    bool sees_self = self >= 0 && a->window.delay_us == 0;
+    if (since && sees_self && !tiled)
         end = (uint32_t)self;
     for (uint32_t i = lo; i < end; i++)
         if (oracle_matches(a, &key->kept[i]))
             in[n++] = &key->kept[i];
+    if (since && tiled) {
+        const record *own = sees_self ? &key->kept[self] : NULL;
+        int64_t before = time_before_in_tiles(o, in, gone, n, r->time, own);
+        if (before == INT64_MIN)
+            give_empty(out, a);
+        else
+            *out = (answer){.present = true, .number = (double)(r->time - before) / 1e6};
+        return;
+    }
     bool sample = a->kind->id == MR_AGGREGATE_VARIANCE || a->kind->id == MR_AGGREGATE_STDDEV;
     if ((n == 0 && (a->kind->id != MR_AGGREGATE_RATIO || all == 0)) || (sample && n < 2)) {
         give_empty(out, a);
@@ -594,7 +624,7 @@ static void oracle_answer(const oracle *o, const record *r, const mr_view_aggreg
         give_top(out, a, values, count_values(a, in, n, values));
         break;
     case MR_AGGREGATE_QUANTILE:
-        give_quantile(out, a, in, n, all);
+        give_quantile(out, a, in, n, all, o->spec->resolution_us > 0);
         break;
     default:
         oracle_number(a, in, n, all, out);

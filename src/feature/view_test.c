@@ -273,8 +273,7 @@ static size_t combinations(combination *out)
             for (int bits = 0; bits < 8; bits++) {
                 combination c = {&mr_aggregate_kinds[id], (mr_window_kind)window, bits & 1,
                                  bits & 2, bits & 4};
-                bool tiles = c.kind->resolution &&
-                             (window == MR_WINDOW_SLIDING || window == MR_WINDOW_LIFETIME);
+                bool tiles = window == MR_WINDOW_SLIDING || window == MR_WINDOW_LIFETIME;
                 if ((c.kind->windows >> window & 1) != 0 && (!c.tiled || tiles))
                     out[count++] = c;
             }

@@ -33,8 +33,8 @@ static uint32_t session_start(const feature_key *key, const feature_window *wind
     return start;
 }
 
-static uint32_t window_end(const feature_key *key, const feature_window *window, int64_t time_us,
-                           uint32_t self)
+static uint32_t window_end_all(const feature_key *key, const feature_window *window,
+                               int64_t time_us, uint32_t self)
 {
     const feature_plan *plan = key->plan;
     const key_state *state = state_of(key);
@@ -50,6 +50,14 @@ static uint32_t window_end(const feature_key *key, const feature_window *window,
             end_us += plan->resolution_us; /* the tile of t, as far as it has come */
     }
     return ring_bound(plan, state, end_us, delay == 0 ? state->end : bounds_of(key, window)->hi);
+}
+
+/* A closed window leaves out the tiles of its newest end. */
+static uint32_t window_end(const feature_key *key, const feature_window *window, int64_t time_us,
+                           uint32_t self)
+{
+    uint32_t hi = window_end_all(key, window, time_us, self);
+    return window->closed ? tile_home(key, hi) : hi;
 }
 
 window_bounds window_find(const feature_key *key, const feature_window *window, int64_t time_us,
@@ -131,12 +139,13 @@ static mr_status add_values(feature_key *key, const feature_lane *lane, const fe
     mr_values *values = value_pointer(key, cell->table);
     uint64_t identity = value_identity(lane, element);
     if (sign > 0) {
-        const feature_text *text = (cell->parts & PART_TEXTS) != 0 && lane->is_text
-                                       ? text_of(load_u64(element + lane->value))
-                                       : NULL;
-        status = mr_values_add(key->slot, &values, identity, text, 1, err);
+        mr_text text;
+        bool keeps = (cell->parts & PART_TEXTS) != 0 && lane->is_text;
+        if (keeps)
+            text = text_lent(text_of(load_u64(element + lane->value)));
+        status = mr_values_add(key->slot, &values, identity, keeps ? &text : NULL, 1, err);
     } else {
-        mr_values_remove(key->slot, &values, identity);
+        mr_values_subtract(key->slot, &values, identity, 1);
     }
     memcpy(key->value + cell->table, &values, sizeof values);
     return status;
@@ -153,7 +162,7 @@ static mr_status add_bucket(feature_key *key, const feature_lane *lane, const fe
     double value = lane->is_float ? load_f64(element + lane->value)
                                   : (double)(int64_t)load_u64(element + lane->value);
     if (sign > 0)
-        status = mr_sketch_add(key->slot, &sketch, mr_sketch_key(value), 1, err);
+        status = mr_sketch_add(key->slot, &sketch, mr_sketch_key(value), 1, UINT32_MAX, err);
     else
         mr_sketch_remove(key->slot, &sketch, mr_sketch_key(value));
     memcpy(key->value + cell->sketch, &sketch, sizeof sketch);
@@ -183,6 +192,65 @@ static void apply_tile(feature_key *key, const feature_lane *lane, const feature
     }
 }
 
+static mr_status apply_tile_top(feature_key *key, const feature_cell *cell, const mr_values *top,
+                                int sign, mr_error *err)
+{
+    mr_values *values = value_pointer(key, cell->table);
+    mr_status status = MR_OK;
+    for (uint32_t i = 0; i < mr_values_places(top) && status == MR_OK; i++) {
+        const mr_value_count *at = &top->places[i];
+        mr_text text = at->text != NULL ? text_lent(at->text) : (mr_text){NULL, 0};
+        if (at->count > 0 && sign > 0)
+            status = mr_values_add(key->slot, &values, at->identity,
+                                   at->text != NULL ? &text : NULL, at->count, err);
+        else if (at->count > 0)
+            mr_values_subtract(key->slot, &values, at->identity, at->count);
+    }
+    memcpy(key->value + cell->table, &values, sizeof values);
+    return status;
+}
+
+static mr_status apply_tile_sketch(feature_key *key, const feature_cell *cell,
+                                   const mr_sketch *part, int sign, mr_error *err)
+{
+    mr_sketch *sketch = value_pointer(key, cell->sketch);
+    mr_status status = MR_OK;
+    if (sign > 0)
+        status = mr_sketch_merge(key->slot, &sketch, part, UINT32_MAX, err);
+    else
+        mr_sketch_unmerge(key->slot, &sketch, part);
+    memcpy(key->value + cell->sketch, &sketch, sizeof sketch);
+    return status;
+}
+
+static mr_status apply_tile_distinct(feature_key *key, const feature_cell *cell,
+                                     const mr_distinct *part, int sign, mr_error *err)
+{
+    mr_union all = union_get(key, cell);
+    mr_status status = MR_OK;
+    if (sign > 0)
+        status = mr_union_add(key->slot, &all, part, err);
+    else
+        mr_union_subtract(key->slot, &all, part);
+    union_set(key, cell, all);
+    return status;
+}
+
+/* What a tile tells of many values. */
+static mr_status apply_tile_values(feature_key *key, const feature_lane *lane,
+                                   const feature_cell *cell, const uint8_t *element, int sign,
+                                   mr_error *err)
+{
+    if ((cell->parts & PART_TOP) != 0)
+        MR_TRY(apply_tile_top(key, cell, tile_pointer(element, lane->tile_top), sign, err));
+    if ((cell->parts & PART_SKETCH) != 0)
+        MR_TRY(apply_tile_sketch(key, cell, tile_pointer(element, lane->tile_sketch), sign, err));
+    if ((cell->parts & PART_DISTINCT) != 0)
+        MR_TRY(
+            apply_tile_distinct(key, cell, tile_pointer(element, lane->tile_distinct), sign, err));
+    return MR_OK;
+}
+
 static mr_status apply(feature_key *key, const feature_window *window, uint32_t index, int sign,
                        mr_error *err)
 {
@@ -193,6 +261,7 @@ static mr_status apply(feature_key *key, const feature_window *window, uint32_t 
         const feature_lane *lane = &plan->lanes[cell->lane];
         if (plan->tiled) {
             apply_tile(key, lane, cell, element, sign);
+            MR_TRY(apply_tile_values(key, lane, cell, element, sign, err));
             continue;
         }
         if (!lane_matches(plan, lane, element))
@@ -221,7 +290,12 @@ void window_reset(feature_key *key, const feature_window *window)
             sum_set(key, cell->sum, 0);
         if ((cell->parts & PART_SQUARE) != 0)
             memset(key->value + cell->square, 0, sizeof(mr_square));
-        if ((cell->parts & PART_TABLE) != 0) {
+        if ((cell->parts & PART_DISTINCT) != 0) {
+            mr_union all = union_get(key, cell);
+            mr_union_free(key->slot, &all);
+            union_set(key, cell, all);
+        }
+        if ((cell->parts & (PART_TABLE | PART_TOP)) != 0) {
             mr_values *values = value_pointer(key, cell->table);
             mr_values_free(key->slot, &values);
             memcpy(key->value + cell->table, &values, sizeof values);

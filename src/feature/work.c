@@ -415,8 +415,8 @@ static feature_event take_event(mr_view_work *work, work_thread *thread, size_t 
 {
     const feature_plan *plan = &work->view->plan;
     const mr_view_rows *rows = &work->updates.rows;
-    feature_event event = {clamp_time(work->updates.times[row]), 0, thread->inputs,
-                           thread->input_texts};
+    int64_t time_us = clamp_time(work->updates.times[row]);
+    feature_event event = {time_us, 0, thread->inputs, thread->input_texts, time_us};
     for (uint32_t i = 0; i < plan->input_count; i++) {
         const mr_column *column = &rows->inputs[i];
         bool null = mr_column_is_null(column, row);
