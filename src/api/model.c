@@ -52,10 +52,14 @@ millrace_status millrace_model_score(const millrace_model *self, const float *ro
 {
     const mr_model_signature *signature = &self->model->signature;
     mr_scratch *scratch = NULL;
-    mr_status status = mr_scratch_create(self->model, &scratch, api_error(error));
+    mr_error *err = api_error(error);
+    mr_status status = mr_scratch_create(self->model, &scratch, err);
+    if (status == MR_OK && !mr_model_takes_numbers(self->model))
+        status = MR_FAIL(err, MR_UNSUPPORTED,
+                         "the model has inputs that are no floats; score a batch with it");
     for (size_t i = 0; i < row_count && status == MR_OK; i++)
-        mr_model_score_row(self->model, rows + i * signature->input_count, NULL,
-                           out_scores + i * signature->output_count, scratch);
+        status = mr_model_score_row(self->model, rows + i * signature->input_count, NULL,
+                                    out_scores + i * signature->output_count, scratch, err);
     mr_scratch_destroy(scratch);
     return (millrace_status)status;
 }

@@ -2,37 +2,28 @@
 #include "cmd/scoring.h"
 
 #include "base/assert.h"
+#include "model/results.h"
 
-#include <stdio.h>
 #include <string.h>
-
-#define NAME_BYTES (MR_NAME_BYTES_MAX + 8)
-
-static void name_output(const mr_model_signature *signature, uint32_t index, char *out)
-{
-    if (signature->output_count == 1)
-        (void)snprintf(out, NAME_BYTES, "score");
-    else
-        (void)snprintf(out, NAME_BYTES, "score_%s", signature->output_names[index]);
-}
 
 static mr_status make_output_schema(mr_scoring *scoring, mr_error *err)
 {
-    const mr_model_signature *signature = &scoring->model->signature;
-    uint32_t kept = scoring->kept->field_count, scores = signature->output_count;
-    mr_field *fields = mr_alloc_zero(kept + scores, sizeof *fields);
-    char(*names)[NAME_BYTES] = mr_alloc_zero(scores, sizeof *names);
-    mr_status status = fields != NULL && names != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
-    if (status == MR_OK)
+    uint32_t kept = scoring->kept->field_count, count;
+    mr_field *results;
+    mr_arena arena;
+    mr_arena_init(&arena, 0);
+    mr_status status =
+        mr_results_fields(scoring->model, "score", false, &arena, &results, &count, err);
+    mr_field *fields = mr_alloc_zero(kept + MR_MODEL_OUTPUTS_MAX + 1, sizeof *fields);
+    if (status == MR_OK && fields == NULL)
+        status = MR_OUT_OF_MEMORY(err);
+    if (status == MR_OK) {
         memcpy(fields, scoring->kept->fields, kept * sizeof *fields);
-    for (uint32_t i = 0; i < scores && status == MR_OK; i++) {
-        name_output(signature, i, names[i]);
-        fields[kept + i] = (mr_field){.name = names[i], .type = {MR_FLOAT32, 0}};
+        memcpy(fields + kept, results, count * sizeof *fields);
+        status = mr_schema_create(fields, kept + count, &scoring->output, err);
     }
-    if (status == MR_OK)
-        status = mr_schema_create(fields, kept + scores, &scoring->output, err);
-    mr_free(names);
     mr_free(fields);
+    mr_arena_deinit(&arena);
     return status;
 }
 
@@ -58,38 +49,28 @@ void mr_scoring_close(mr_scoring *scoring)
     mr_scratch_destroy(scoring->scratch);
     mr_schema_release(scoring->kept);
     mr_schema_release(scoring->output);
-    mr_bytes_deinit(&scoring->scores);
     *scoring = (mr_scoring){0};
 }
 
-static mr_status compute(mr_scoring *scoring, const mr_batch *input, mr_error *err)
+static mr_status compute(mr_scoring *scoring, const mr_batch *input, mr_column *columns,
+                         mr_error *err)
 {
-    size_t bytes =
-        (size_t)input->row_count * scoring->model->signature.output_count * sizeof(float);
-    mr_bytes_clear(&scoring->scores);
-    if (!mr_bytes_reserve(&scoring->scores, bytes))
-        return MR_OUT_OF_MEMORY(err);
-    mr_model_out out = {.scores = (float *)(void *)scoring->scores.data,
-                        .stride = input->row_count};
-    return mr_model_score(scoring->model, scoring->binding, input->columns, 0, input->row_count,
-                          &out, scoring->scratch, err);
+    mr_results results;
+    MR_TRY(mr_results_init(&results, scoring->model, false, input->row_count, err));
+    mr_model_out out = mr_results_out(&results, 0);
+    mr_status status = mr_model_score(scoring->model, scoring->binding, input->columns, 0,
+                                      input->row_count, &out, scoring->scratch, err);
+    if (status == MR_OK)
+        status = mr_results_columns(&results, columns, err);
+    mr_results_deinit(&results);
+    return status;
 }
 
-static mr_status fill_columns(mr_scoring *scoring, const mr_batch *input, mr_column *columns,
-                              mr_error *err)
+static void keep_columns(const mr_scoring *scoring, const mr_batch *input, mr_column *columns)
 {
-    uint32_t kept = scoring->kept->field_count;
-    size_t bytes = input->row_count * sizeof(float);
-    for (uint32_t i = 0; i < kept; i++)
+    for (uint32_t i = 0; i < scoring->kept->field_count; i++)
         columns[i] = mr_column_retain(
             &input->columns[mr_schema_find(input->schema, scoring->kept->fields[i].name)]);
-    for (uint32_t i = kept; i < scoring->output->field_count; i++) {
-        void *values = NULL;
-        MR_TRY(
-            mr_column_alloc((mr_type){MR_FLOAT32, 0}, input->row_count, &columns[i], &values, err));
-        memcpy(values, scoring->scores.data + (i - kept) * bytes, bytes);
-    }
-    return MR_OK;
 }
 
 mr_status mr_scoring_batch(mr_scoring *scoring, const mr_batch *input, mr_batch **out,
@@ -97,12 +78,13 @@ mr_status mr_scoring_batch(mr_scoring *scoring, const mr_batch *input, mr_batch 
 {
     uint32_t count = scoring->output->field_count;
     mr_column *columns = mr_alloc_zero(count, sizeof *columns);
-    mr_status status = columns != NULL ? compute(scoring, input, err) : MR_OUT_OF_MEMORY(err);
-    if (status == MR_OK)
-        status = fill_columns(scoring, input, columns, err);
+    if (columns == NULL)
+        return MR_OUT_OF_MEMORY(err);
+    keep_columns(scoring, input, columns);
+    mr_status status = compute(scoring, input, columns + scoring->kept->field_count, err);
     if (status == MR_OK)
         status = mr_batch_create(scoring->output, input->row_count, columns, out, err);
-    for (uint32_t i = 0; columns != NULL && i < count; i++)
+    for (uint32_t i = 0; i < count; i++)
         mr_column_release(&columns[i]); /* moved, and so zeroed, on success */
     mr_free(columns);
     return status;

@@ -11,11 +11,9 @@ typedef struct mr_scoring {
     mr_scratch *scratch;
     mr_schema *kept;   /* columns of the input that come out again */
     mr_schema *output; /* these, and the scores */
-    mr_bytes scores;   /* of one batch, value k of row r at [k * rows + r] */
 } mr_scoring;
 
-/* `names` of `count` columns are kept; count 0: all. A model of one output gives a column `score`, others one
- * column `score_NAME` each. Close also after a failure. */
+/* `names` of `count` columns are kept; count 0: all. The scores are named as results.h says, `score`. Close also after a failure. */
 mr_status mr_scoring_open(mr_scoring *scoring, mr_model *model, const mr_schema *input,
                           const char *const *names, size_t count, mr_error *err);
 void mr_scoring_close(mr_scoring *scoring); /* the model stays open */

@@ -24,15 +24,16 @@ mr_status mr_artifact_golden(const mr_model *model, const float *rows, size_t co
     mr_scratch *scratch;
     MR_TRY(mr_scratch_create(model, &scratch, err));
     float sums[MR_MODEL_OUTPUTS_MAX];
-    for (size_t r = 0; r < count; r++) {
-        mr_model_score_row(model, rows + r * inputs, sums, NULL, scratch);
+    mr_status status = MR_OK;
+    for (size_t r = 0; status == MR_OK && r < count; r++) {
+        status = mr_model_score_row(model, rows + r * inputs, sums, NULL, scratch, err);
         for (uint32_t i = 0; i < inputs; i++)
             append_number(out, rows[r * inputs + i], ',');
         for (uint32_t k = 0; k < margins; k++)
             append_number(out, sums[k], k + 1 < margins ? ',' : '\n');
     }
     mr_scratch_destroy(scratch);
-    return out->failed ? MR_OUT_OF_MEMORY(err) : MR_OK;
+    return status == MR_OK && out->failed ? MR_OUT_OF_MEMORY(err) : status;
 }
 
 typedef struct golden_text {
@@ -73,7 +74,7 @@ static mr_status check_row(const mr_model *model, golden_text *g, float *row, mr
     float sums[MR_MODEL_OUTPUTS_MAX];
     for (uint32_t i = 0; i < inputs; i++)
         MR_TRY(read_field(g, false, &row[i], err));
-    mr_model_score_row(model, row, sums, NULL, scratch);
+    MR_TRY(mr_model_score_row(model, row, sums, NULL, scratch, err));
     for (uint32_t k = 0; k < margins; k++) {
         float expected;
         MR_TRY(read_field(g, k + 1 == margins, &expected, err));

@@ -1,6 +1,6 @@
 /* model.c -- the list of families, and what is the same for all: recognising, binding, scratch, conversion.
  *
- * (1) A binding has exactly one field index per input of its model, and those fields are numbers or bools.
+ * (1) A binding has exactly one field index per input of its model, and those fields have types that fit.
  * (2) Nothing here or in a family changes a model after open: threads share it without locks. */
 #include "model/model_internal.h"
 
@@ -167,16 +167,19 @@ static void complain_missing(mr_bytes *text, const char *name, const mr_schema *
         mr_bytes_printf(text, " (did you mean '%s'?)", closest);
 }
 
-static bool is_bindable(mr_type_id id)
+static const char *wanted_text(mr_type_id wanted)
 {
-    return id == MR_BOOL || id == MR_TIMESTAMP || mr_type_is_number(id);
+    return wanted == MR_STRING  ? "a string"
+           : wanted == MR_BOOL  ? "a bool"
+           : wanted == MR_INT64 ? "an integer"
+                                : "a number or bool";
 }
 
-static void complain_type(mr_bytes *text, const mr_field *field)
+static void complain_type(mr_bytes *text, const mr_field *field, mr_type_id wanted)
 {
     char type[32];
-    mr_bytes_printf(text, "%s'%s' is a %s, a number or bool is wanted", text->size > 0 ? "; " : "",
-                    field->name, mr_type_format(field->type, type));
+    mr_bytes_printf(text, "%s'%s' is a %s, %s is wanted", text->size > 0 ? "; " : "", field->name,
+                    mr_type_format(field->type, type), wanted_text(wanted));
 }
 
 static void list_columns(mr_bytes *text, const mr_schema *schema)
@@ -184,6 +187,25 @@ static void list_columns(mr_bytes *text, const mr_schema *schema)
     mr_bytes_append_text(text, "; the columns are ");
     for (uint32_t i = 0; i < schema->field_count && text->size < MR_ERROR_TEXT_MAX; i++)
         mr_bytes_printf(text, "%s%s", i > 0 ? ", " : "", schema->fields[i].name);
+}
+
+static mr_type_id input_type(const mr_model *model, uint32_t input)
+{
+    return model->signature.input_types != NULL ? model->signature.input_types[input] : MR_FLOAT32;
+}
+
+static bool fits(mr_type_id wanted, mr_type_id given)
+{
+    switch (wanted) {
+    case MR_STRING:
+        return given == MR_STRING;
+    case MR_BOOL:
+        return given == MR_BOOL;
+    case MR_INT64:
+        return given == MR_INT64 || given == MR_INT32 || given == MR_BOOL || given == MR_TIMESTAMP;
+    default:
+        return given == MR_BOOL || given == MR_TIMESTAMP || mr_type_is_number(given);
+    }
 }
 
 /* How many inputs do not fit; says why for the first few. */
@@ -195,7 +217,7 @@ static size_t bind_inputs(const mr_model *model, const mr_schema *schema, uint32
         const char *name = model->signature.input_names[i];
         int field = mr_schema_find(schema, name);
         bool missing = field < 0;
-        if (!missing && is_bindable(schema->fields[field].type.id)) {
+        if (!missing && fits(input_type(model, i), schema->fields[field].type.id)) {
             fields[i] = (uint32_t)field;
             continue;
         }
@@ -204,7 +226,7 @@ static size_t bind_inputs(const mr_model *model, const mr_schema *schema, uint32
         if (missing)
             complain_missing(text, name, schema);
         else
-            complain_type(text, &schema->fields[field]);
+            complain_type(text, &schema->fields[field], input_type(model, i));
     }
     return wrong;
 }
@@ -248,7 +270,9 @@ const uint32_t *mr_binding_fields(const mr_binding *binding)
 
 mr_status mr_scratch_create(const mr_model *model, mr_scratch **out, mr_error *err)
 {
-    size_t head = sizeof(mr_scratch) + sizeof(mr_column *) * model->signature.input_count;
+    uint32_t inputs = model->signature.input_count;
+    size_t row_columns = model->kind->score_row == NULL ? inputs * sizeof(mr_column) : 0;
+    size_t head = sizeof(mr_scratch) + sizeof(mr_column *) * inputs + row_columns;
     head = (head + MR_ALIGN - 1) / MR_ALIGN * MR_ALIGN;
     mr_scratch *scratch = mr_alloc_aligned(head + model->scratch_bytes + MR_ALIGN);
     *out = scratch;
@@ -256,6 +280,7 @@ mr_status mr_scratch_create(const mr_model *model, mr_scratch **out, mr_error *e
         return MR_OUT_OF_MEMORY(err);
     memset(scratch, 0, head + model->scratch_bytes + MR_ALIGN);
     scratch->inputs = (const mr_column **)(void *)(scratch + 1);
+    scratch->row = (mr_column *)(void *)(scratch->inputs + inputs);
     scratch->bytes = (uint8_t *)scratch + head;
     return MR_OK;
 }
@@ -276,49 +301,108 @@ mr_status mr_model_score(const mr_model *model, const mr_binding *binding, const
                       : model->kind->score(model, scratch->inputs, first, count, out, scratch, err);
 }
 
-void mr_model_score_row(const mr_model *model, const float *inputs, float *out_margins,
-                        float *out_scores, mr_scratch *scratch)
+bool mr_model_takes_numbers(const mr_model *model)
 {
+    for (uint32_t i = 0; i < model->signature.input_count; i++)
+        if (input_type(model, i) != MR_FLOAT32 && input_type(model, i) != MR_FLOAT64)
+            return false;
+    return true;
+}
+
+static void narrow(const double *from, uint32_t count, float *to)
+{
+    for (uint32_t i = 0; i < count; i++)
+        to[i] = (float)from[i];
+}
+
+/* Of a family that takes columns only: each input is a column of one row. */
+static mr_status score_row_as_columns(const mr_model *model, const float *inputs,
+                                      float *out_margins, float *out_scores, mr_scratch *scratch,
+                                      mr_error *err)
+{
+    const mr_model_signature *signature = &model->signature;
+    double margins[MR_MODEL_OUTPUTS_MAX], scores[MR_MODEL_OUTPUTS_MAX];
+    bool wide = signature->float_bits == 64;
+    for (uint32_t i = 0; i < signature->input_count; i++) {
+        scratch->row[i] = (mr_column){.type = {MR_FLOAT32, 0}, .values = &inputs[i]};
+        scratch->inputs[i] = &scratch->row[i];
+    }
+    mr_model_out out = {.margins = wide ? (void *)margins : out_margins,
+                        .scores = wide ? (void *)scores : out_scores,
+                        .stride = 1};
+    MR_TRY(model->kind->score(model, scratch->inputs, 0, 1, &out, scratch, err));
+    if (wide && out_margins != NULL)
+        narrow(margins, signature->margin_count, out_margins);
+    if (wide && out_scores != NULL)
+        narrow(scores, signature->output_count, out_scores);
+    return MR_OK;
+}
+
+mr_status mr_model_score_row(const mr_model *model, const float *inputs, float *out_margins,
+                             float *out_scores, mr_scratch *scratch, mr_error *err)
+{
+    if (model->kind->score_row == NULL)
+        return score_row_as_columns(model, inputs, out_margins, out_scores, scratch, err);
     model->kind->score_row(model, inputs, out_margins, out_scores, scratch);
+    return MR_OK;
+}
+
+mr_status mr_model_explain(const mr_model *model, const mr_binding *binding,
+                           const mr_column *columns, size_t first, size_t count, double *out,
+                           mr_scratch *scratch, mr_error *err)
+{
+    if (model->kind->explain == NULL)
+        return MR_FAIL(err, MR_UNSUPPORTED,
+                       "models of kind %s cannot say what each input adds to a score",
+                       model->kind->name);
+    for (uint32_t i = 0; i < binding->count; i++)
+        scratch->inputs[i] = &columns[binding->fields[i]];
+    return count == 0
+               ? MR_OK
+               : model->kind->explain(model, scratch->inputs, first, count, out, scratch, err);
 }
 
 /* ---- conversion ---- */
 
-static void blank_nulls(const mr_column *column, size_t first, size_t count, float *out)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!mr_bit_get(column->validity, first + i))
-            out[i] = NAN;
-}
-
-#define CONVERT(type)                                                                              \
+#define CONVERT(type, to)                                                                          \
     do {                                                                                           \
         const type *from = (const type *)column->values + first;                                   \
         for (size_t i = 0; i < count; i++)                                                         \
-            out[i] = (float)from[i];                                                               \
+            out[i] = (to)from[i];                                                                  \
+    } while (0)
+
+#define CONVERT_COLUMN(to)                                                                         \
+    do {                                                                                           \
+        switch (column->type.id) {                                                                 \
+        case MR_FLOAT64:                                                                           \
+            CONVERT(double, to);                                                                   \
+            break;                                                                                 \
+        case MR_FLOAT32:                                                                           \
+            CONVERT(float, to);                                                                    \
+            break;                                                                                 \
+        case MR_INT64:                                                                             \
+        case MR_TIMESTAMP:                                                                         \
+            CONVERT(int64_t, to);                                                                  \
+            break;                                                                                 \
+        case MR_INT32:                                                                             \
+            CONVERT(int32_t, to);                                                                  \
+            break;                                                                                 \
+        default:                                                                                   \
+            MR_ASSERT(column->type.id == MR_BOOL);                                                 \
+            for (size_t i = 0; i < count; i++)                                                     \
+                out[i] = mr_bit_get(column->values, first + i) ? 1 : 0;                            \
+        }                                                                                          \
+        for (size_t i = 0; column->null_count > 0 && i < count; i++)                               \
+            if (!mr_bit_get(column->validity, first + i))                                          \
+                out[i] = (to)NAN;                                                                  \
     } while (0)
 
 void mr_model_convert(const mr_column *column, size_t first, size_t count, float *out)
 {
-    switch (column->type.id) {
-    case MR_FLOAT64:
-        CONVERT(double);
-        break;
-    case MR_FLOAT32:
-        memcpy(out, (const float *)column->values + first, count * sizeof *out);
-        break;
-    case MR_INT64:
-    case MR_TIMESTAMP:
-        CONVERT(int64_t);
-        break;
-    case MR_INT32:
-        CONVERT(int32_t);
-        break;
-    default:
-        MR_ASSERT(column->type.id == MR_BOOL);
-        for (size_t i = 0; i < count; i++)
-            out[i] = mr_bit_get(column->values, first + i) ? 1.0f : 0.0f;
-    }
-    if (column->null_count > 0)
-        blank_nulls(column, first, count, out);
+    CONVERT_COLUMN(float);
+}
+
+void mr_model_convert64(const mr_column *column, size_t first, size_t count, double *out)
+{
+    CONVERT_COLUMN(double);
 }

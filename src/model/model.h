@@ -9,11 +9,13 @@
  * A family is a `struct mr_model_kind` in a file of its own; `mr_model_kinds` in model.c lists them, and the
  * conformance test runs every one that is listed.
  *
- * Two results per row: *margins*, the raw sums of the model (bit-equal to what the training library adds up), and
- * *scores*, what the model's objective makes of them (probabilities, class shares, amounts).
+ * Results per row: *margins*, the raw sums of the model (bit-equal to what the training library adds up), *scores*, what
+ * the model's objective makes of them (probabilities, class shares, amounts), and for classifiers that name their
+ * classes a *label*. Margins and scores are float32 or float64, as the model computes (`float_bits`).
  *
- * Numbers become float32 in one rounding, as the libraries do it: float64 and int64 straight to float32 (not by way of
- * each other), bool as 0 and 1, timestamps as microseconds; NULL and NaN are the missing value. */
+ * An input has the type the model computes with (`input_types`). Numbers become float32 or float64 in one rounding, as
+ * the libraries do it: float64 and int64 straight to float32 (not by way of each other), bool as 0 and 1, timestamps as
+ * microseconds; NULL and NaN are the missing value. Text inputs bind to string columns only. */
 #ifndef MR_MODEL_MODEL_H
 #define MR_MODEL_MODEL_H
 
@@ -34,11 +36,16 @@ typedef struct mr_model_signature {
     const char *objective; /* "binary:logistic" */
     uint32_t input_count;
     const char *const
-        *input_names;      /* in the model's order: the file's, the caller's, or f0, f1, ... */
+        *input_names; /* in the model's order: the file's, the caller's, or f0, f1, ... */
+    /* MR_FLOAT32, MR_FLOAT64, MR_INT64, MR_BOOL or MR_STRING for each; NULL: all MR_FLOAT32 */
+    const mr_type_id *input_types;
     uint32_t margin_count; /* raw sums per row */
     uint32_t output_count; /* scores per row */
     const char *const *output_names;
-    uint32_t float_bits;     /* width of the model's own arithmetic: 32 or 64 */
+    uint32_t float_bits;  /* of margins and scores: 32 or 64 */
+    uint32_t class_count; /* labels a classifier chooses from; 0: it names none */
+    const char *const *class_names;
+    bool may_abstain;        /* a score may be NaN and a label -1: no result for this row */
     const char *description; /* "100 trees, depth 6, 4568 nodes; rows by avx512, batches by ..." */
 } mr_model_signature;
 
@@ -57,11 +64,13 @@ typedef struct mr_model_options {
     size_t setting_count;
 } mr_model_options;
 
-/* Where scores go: value k of row r at [k * stride + r]. Either pointer may be NULL. */
+/* Where results go: value k of row r at [k * stride + r], float or double as signature.float_bits says. Any pointer may
+ * be NULL; labels must be when the model names no classes. */
 typedef struct mr_model_out {
-    float *margins;
-    float *scores;
-    size_t stride; /* >= count */
+    void *margins;
+    void *scores;
+    int32_t *labels; /* index of a class name, -1: none; of row r at [r] */
+    size_t stride;   /* >= count */
 } mr_model_out;
 
 struct mr_model_kind {
@@ -78,9 +87,15 @@ struct mr_model_kind {
      * thread; the scratch is the caller's alone. */
     mr_status (*score)(const mr_model *model, const mr_column *const *inputs, size_t first,
                        size_t count, const mr_model_out *out, mr_scratch *scratch, mr_error *err);
-    /* One row; `inputs` are float32, NaN = missing. Must not allocate, lock or fail. */
+    /* One row; `inputs` are float32, NaN = missing. Must not allocate, lock or fail. NULL: rows go through `score`.
+     * Only for models whose inputs and results are float32. */
     void (*score_row)(const mr_model *model, const float *inputs, float *out_margins,
                       float *out_scores, mr_scratch *scratch);
+    /* What each input adds to each margin: that of input i to margin k of row r at
+     * [(r * margin_count + k) * (input_count + 1) + i], the base value behind the inputs; they add up to the margin.
+     * Same rows and scratch as for score. NULL: this family cannot say. */
+    mr_status (*explain)(const mr_model *model, const mr_column *const *inputs, size_t first,
+                         size_t count, double *out, mr_scratch *scratch, mr_error *err);
 };
 
 /* All kinds, ended by NULL. To add a family: write its file, add a line to the table in model.c. */
@@ -125,13 +140,22 @@ void mr_scratch_destroy(mr_scratch *scratch); /* NULL is allowed */
 mr_status mr_model_score(const mr_model *model, const mr_binding *binding, const mr_column *columns,
                          size_t first, size_t count, const mr_model_out *out, mr_scratch *scratch,
                          mr_error *err);
-/* One row, inputs in the model's order; writes margin_count margins and output_count scores (either
- * may be NULL). No allocation, no lock, cannot fail. */
-void mr_model_score_row(const mr_model *model, const float *inputs, float *out_margins,
-                        float *out_scores, mr_scratch *scratch);
+/* Whether rows of numbers are all the model needs: every input is float32 or float64. */
+bool mr_model_takes_numbers(const mr_model *model);
+/* One row of numbers, inputs in the model's order, NaN = missing; writes margin_count margins and output_count scores
+ * (either may be NULL), rounded to float32 if the model computes wider. No allocation, no lock. MR_OK always for
+ * families with score_row. */
+mr_status mr_model_score_row(const mr_model *model, const float *inputs, float *out_margins,
+                             float *out_scores, mr_scratch *scratch, mr_error *err);
 
-/* Rows [first, first + count) of a bool or number column as float32, NULL as NaN: the conversion
+/* What each input adds to each margin (see mr_model_kind.explain). MR_UNSUPPORTED when the family cannot say. */
+mr_status mr_model_explain(const mr_model *model, const mr_binding *binding,
+                           const mr_column *columns, size_t first, size_t count, double *out,
+                           mr_scratch *scratch, mr_error *err);
+
+/* Rows [first, first + count) of a bool or number column as float32 or float64, NULL as NaN: the conversion
  * every family uses. `out` may have any alignment. */
 void mr_model_convert(const mr_column *column, size_t first, size_t count, float *out);
+void mr_model_convert64(const mr_column *column, size_t first, size_t count, double *out);
 
 #endif

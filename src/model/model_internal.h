@@ -7,6 +7,7 @@
 /* One aligned block per thread; `bytes` has the model's scratch_bytes, aligned to MR_ALIGN. */
 struct mr_scratch {
     const mr_column **inputs; /* one per input: set by mr_model_score for the call */
+    mr_column *row;           /* one per input, for families without score_row */
     uint8_t *bytes;
 };
 

@@ -85,6 +85,23 @@ static mr_batch *reversed_batch(mr_schema *schema, mr_random_seeded *random)
     return batch;
 }
 
+/* A row of floats gives what the row of the batch gave. */
+static void check_row(const mr_model *model, const mr_binding *binding, const mr_batch *batch,
+                      size_t r, const void *expected, mr_scratch *scratch)
+{
+    uint32_t n = model->signature.input_count,
+             results = model->signature.margin_count + model->signature.output_count;
+    if (model->kind->score_row == NULL)
+        return;
+    float *row = mr_alloc(sizeof(float) * (n + results));
+    for (uint32_t i = 0; i < n; i++)
+        mr_model_convert(&batch->columns[mr_binding_fields(binding)[i]], r, 1, &row[i]);
+    (void)mr_model_score_row(model, row, row + n, row + n + model->signature.margin_count, scratch,
+                             NULL);
+    assert_memory_equal(row + n, expected, sizeof(float) * results);
+    mr_free(row);
+}
+
 TEST(model, every_kind_scores_rows_and_batches_alike)
 {
     for (const mr_model_kind *const *kind = mr_model_kinds; *kind != NULL; kind++) {
@@ -98,23 +115,24 @@ TEST(model, every_kind_scores_rows_and_batches_alike)
         mr_scratch *scratch;
         assert_ok(mr_model_bind(model, schema, &binding, &err), &err);
         assert_ok(mr_scratch_create(model, &scratch, &err), &err);
-        uint32_t n = model->signature.input_count, m = model->signature.margin_count,
-                 k = model->signature.output_count;
-        float *whole = mr_alloc(sizeof(float) * ROWS * (m + k)),
-              *row = mr_alloc(sizeof(float) * (n + m + k));
-        mr_model_out out = {whole, whole + (size_t)ROWS * m, ROWS};
+        uint32_t m = model->signature.margin_count, k = model->signature.output_count;
+        size_t width = model->signature.float_bits / 8;
+        uint8_t *whole = mr_alloc(width * ROWS * (m + k)), *row = mr_alloc(width * (m + k));
+        int32_t *labels = mr_alloc(sizeof *labels * (ROWS + 1));
+        bool classes = model->signature.class_count > 0;
+        mr_model_out out = {whole, whole + width * ROWS * m, classes ? labels : NULL, ROWS};
         assert_ok(mr_model_score(model, binding, batch->columns, 0, ROWS, &out, scratch, &err),
                   &err);
         for (size_t r = 0; r < ROWS; r++) {
-            for (uint32_t i = 0; i < n; i++)
-                mr_model_convert(&batch->columns[mr_binding_fields(binding)[i]], r, 1, &row[i]);
-            mr_model_score_row(model, row, row + n, row + n + m, scratch);
-            for (uint32_t g = 0; g < m; g++)
-                assert_memory_equal(&row[n + g], &out.margins[g * (size_t)ROWS + r], sizeof(float));
-            for (uint32_t g = 0; g < k; g++)
-                assert_memory_equal(&row[n + m + g], &out.scores[g * (size_t)ROWS + r],
-                                    sizeof(float));
+            mr_model_out one = {row, row + width * m, classes ? labels + ROWS : NULL, 1};
+            assert_ok(mr_model_score(model, binding, batch->columns, r, 1, &one, scratch, &err),
+                      &err);
+            for (uint32_t g = 0; g < m + k; g++)
+                assert_memory_equal(row + g * width, whole + (g * (size_t)ROWS + r) * width, width);
+            assert_true(!classes || labels[r] == labels[ROWS]);
+            check_row(model, binding, batch, r, row, scratch);
         }
+        mr_free(labels);
         mr_free(whole);
         mr_free(row);
         mr_scratch_destroy(scratch);
@@ -137,12 +155,14 @@ TEST(model, scoring_takes_no_memory)
         mr_scratch *scratch;
         assert_ok(mr_model_bind(model, schema, &binding, &err), &err);
         assert_ok(mr_scratch_create(model, &scratch, &err), &err);
-        float *scores = mr_alloc(sizeof(float) * ROWS * model->signature.output_count);
-        mr_model_out out = {NULL, scores, ROWS};
+        double *scores = mr_alloc(sizeof(double) * ROWS * model->signature.output_count);
+        mr_model_out out = {.scores = scores, .stride = ROWS};
         (void)mr_memory_fail_after(-1, false);
         assert_ok(mr_model_score(model, binding, batch->columns, 0, ROWS, &out, scratch, &err),
                   &err);
-        mr_model_score_row(model, scores, NULL, scores, scratch);
+        float row[MR_MODEL_OUTPUTS_MAX] = {0};
+        if (mr_model_takes_numbers(model) && model->signature.input_count <= MR_COUNT_OF(row))
+            (void)mr_model_score_row(model, row, NULL, row, scratch, NULL);
         assert_int_equal(mr_memory_fail_after(-1, false), 0);
         mr_free(scores);
         mr_scratch_destroy(scratch);
@@ -303,7 +323,7 @@ static void score_many(void *context, int worker)
     for (int i = 0; i < 2000; i++) {
         for (int f = 0; f < 8; f++)
             inputs[f] = (float)((i * 7 + f * 3) % 11) - 5;
-        mr_model_score_row(r->model, inputs, NULL, &score, r->scratch[worker]);
+        (void)mr_model_score_row(r->model, inputs, NULL, &score, r->scratch[worker], NULL);
         r->sums[worker] += score;
     }
 }

@@ -262,7 +262,7 @@ static void check_figures(const protocol *p, const mr_model *model)
         standardise(p, row);
         for (int f = 0; f < MR_CARDS_INPUTS; f++)
             inputs[f] = (float)row[f];
-        mr_model_score_row(model, inputs, NULL, &scores[i], scratch);
+        (void)mr_model_score_row(model, inputs, NULL, &scores[i], scratch, NULL);
         labels[i] = p->cards.fraud[p->test[i]];
         days[i] = p->cards.day[p->test[i]];
         cards[i] = p->cards.customer[p->test[i]];

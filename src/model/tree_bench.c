@@ -30,7 +30,7 @@ typedef struct side {
 static void ours_batch(void *context)
 {
     side *s = context;
-    mr_model_out out = {s->margins, NULL, BATCH};
+    mr_model_out out = {.margins = s->margins, .stride = BATCH};
     mr_error err;
     mr_bench_check(
         mr_model_score(s->model, s->binding, s->columns, 0, BATCH, &out, s->scratch, &err), &err);
@@ -39,7 +39,7 @@ static void ours_batch(void *context)
 static void ours_scores(void *context)
 {
     side *s = context;
-    mr_model_out out = {NULL, s->margins, BATCH};
+    mr_model_out out = {.scores = s->margins, .stride = BATCH};
     mr_error err;
     mr_bench_check(
         mr_model_score(s->model, s->binding, s->columns, 0, BATCH, &out, s->scratch, &err), &err);
@@ -49,7 +49,7 @@ static void ours_ones(void *context)
 {
     side *s = context;
     for (size_t r = 0; r < ONES; r++)
-        mr_model_score_row(s->model, s->rows + r * s->features, &s->margins[r], NULL, s->scratch);
+        (void)mr_model_score_row(s->model, s->rows + r * s->features, &s->margins[r], NULL, s->scratch, NULL);
 }
 
 static void ours_load(void *context)

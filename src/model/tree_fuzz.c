@@ -28,12 +28,12 @@ static void score_both_ways(const mr_model *model)
         inputs[i] = &columns[i];
     }
     float margins[8 * ROWS], row[INPUTS_MAX], sums[8];
-    mr_model_out out = {margins, NULL, ROWS};
+    mr_model_out out = {.margins = margins, .stride = ROWS};
     MR_ASSERT(model->kind->score(model, inputs, 0, ROWS, &out, scratch, NULL) == MR_OK);
     for (uint32_t r = 0; r < ROWS; r++) {
         for (uint32_t i = 0; i < n; i++)
             row[i] = values[i][r];
-        mr_model_score_row(model, row, sums, NULL, scratch);
+        (void)mr_model_score_row(model, row, sums, NULL, scratch, NULL);
         for (uint32_t g = 0; g < m; g++)
             MR_ASSERT(memcmp(&sums[g], &margins[g * ROWS + r], sizeof sums[g]) == 0);
     }

@@ -123,12 +123,12 @@ mr_status mr_tree_model_score(const mr_model *model, const mr_column *const *inp
     work w = work_of(trees, scratch->bytes);
     for (size_t at = 0; at < count; at += MR_TREE_BLOCK_ROWS) {
         size_t block = MR_MIN(count - at, (size_t)MR_TREE_BLOCK_ROWS);
-        float *margins = out->margins != NULL ? out->margins + at : w.margins;
+        float *margins = out->margins != NULL ? (float *)out->margins + at : w.margins;
         size_t stride = out->margins != NULL ? out->stride : MR_TREE_BLOCK_ROWS;
         score_block(trees, inputs, first + at, block, margins, stride, &w);
         if (out->scores != NULL)
             mr_tree_objective_apply(trees->objective, trees->forest->group_count, margins, stride,
-                                    block, out->scores + at, out->stride);
+                                    block, (float *)out->scores + at, out->stride);
     }
     return MR_OK;
 }

@@ -116,7 +116,8 @@ static void compare_batches(const mr_model *model, const sample *s, const float 
     static const size_t cuts[][2] = {{0, ROWS},  {3, 1},        {17, 600},
                                      {511, 514}, {ROWS - 7, 7}, {5, 0}};
     for (size_t c = 0; c < MR_COUNT_OF(cuts); c++) {
-        mr_model_out out = {ours, ours + (size_t)ROWS * groups, ROWS};
+        mr_model_out out = {
+            .margins = ours, .scores = ours + (size_t)ROWS * groups, .stride = ROWS};
         assert_ok(
             mr_model_score(model, binding, s->views, cuts[c][0], cuts[c][1], &out, scratch, &err),
             &err);
@@ -138,7 +139,8 @@ static void compare_rows(const mr_model *model, const sample *s, const float *ma
     uint32_t groups = model->signature.margin_count, outputs = model->signature.output_count;
     float ours[64], ours_scores[64];
     for (size_t r = 0; r < ROWS; r++) {
-        mr_model_score_row(model, s->rows + r * s->recipe.features, ours, ours_scores, scratch);
+        (void)mr_model_score_row(model, s->rows + r * s->recipe.features, ours, ours_scores,
+                                 scratch, NULL);
         for (uint32_t k = 0; k < groups; k++)
             assert_bits(&ours[k], &margins[r * groups + k], r, k, "margin of one row", model);
         for (uint32_t k = 0; k < outputs; k++)
@@ -418,7 +420,7 @@ TEST(tree, fast_sums_stay_within_their_bound)
         assert_ok(mr_model_open_bytes(json.data, json.size, &options, &model, &err), &err);
         assert_ok(mr_scratch_create(model, &scratch, &err), &err);
         for (int r = 0; r < 200; r++)
-            mr_model_score_row(model, rows + r * 5, &margins[fast][r], NULL, scratch);
+            (void)mr_model_score_row(model, rows + r * 5, &margins[fast][r], NULL, scratch, NULL);
         const mr_forest *forest = mr_tree_model_forest(model);
         for (uint32_t t = 0; !fast && t < forest->tree_count; t++) {
             float largest = 0;

@@ -25,7 +25,7 @@ static float margin_of(const char *text, float amount, float night, float count)
     float margin, inputs[] = {amount, night, count};
     assert_ok(open_text(text, &model, &err), &err);
     assert_ok(mr_scratch_create(model, &scratch, &err), &err);
-    mr_model_score_row(model, inputs, &margin, NULL, scratch);
+    (void)mr_model_score_row(model, inputs, &margin, NULL, scratch, NULL);
     mr_scratch_destroy(scratch);
     mr_model_close(model);
     return margin;
@@ -65,10 +65,10 @@ TEST(tree_xgboost, probabilities_far_out_are_the_librarys)
     float inputs[] = {-1, 0, 0}, score, lowest = 1.0f / (expf(88.7f) + 1.0f + 1e-16f);
     assert_ok(open_text(text, &model, &err), &err);
     assert_ok(mr_scratch_create(model, &scratch, &err), &err);
-    mr_model_score_row(model, inputs, NULL, &score, scratch);
+    (void)mr_model_score_row(model, inputs, NULL, &score, scratch, NULL);
     assert_true(score == lowest && score > 0.0f);
     inputs[0] = 1;
-    mr_model_score_row(model, inputs, NULL, &score, scratch);
+    (void)mr_model_score_row(model, inputs, NULL, &score, scratch, NULL);
     assert_true(score == 1.0f);
     mr_scratch_destroy(scratch);
     mr_model_close(model);
@@ -318,7 +318,7 @@ static void check_predictions(const mr_model *model, const mr_bytes *text)
         }
         for (int i = 0; i < MR_CARDS_INPUTS; i++)
             inputs[i] = (float)values[1 + i];
-        mr_model_score_row(model, inputs, &margin, &probability, scratch);
+        (void)mr_model_score_row(model, inputs, &margin, &probability, scratch, NULL);
         char ours[64], theirs[64];
         (void)snprintf(ours, sizeof ours, "%.9g %.9g", (double)margin, (double)probability);
         (void)snprintf(theirs, sizeof theirs, "%.9g %.9g", values[16], values[17]);

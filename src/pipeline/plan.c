@@ -241,23 +241,18 @@ static mr_status bind_model(plan_maker *maker, const mr_spec_score *from, const 
 
 static mr_status add_score_columns(plan_maker *maker, const mr_spec_score *from, plan_score *score)
 {
-    const mr_model_signature *signature = &score->model->signature;
     const char *name = from->output.text != NULL ? from->output.text : "score";
     score->margin = from->kind.text != NULL && strcmp(from->kind.text, "margin") == 0;
     if (from->kind.text != NULL && !score->margin && strcmp(from->kind.text, "probability") != 0)
         return PLAN_FAIL(maker, &from->kind, MR_INVALID,
                          "kind: '%s' is neither probability nor margin", from->kind.text);
     score->first_output = (uint32_t)maker->field_count;
-    score->output_count = score->margin ? signature->margin_count : signature->output_count;
-    for (uint32_t i = 0; i < score->output_count; i++) {
-        const char *column = score->output_count == 1 ? name
-                             : score->margin ? mr_arena_printf(maker->arena, "%s_%u", name, i)
-                                             : mr_arena_printf(maker->arena, "%s_%s", name,
-                                                               signature->output_names[i]);
-        if (column == NULL)
-            return MR_OUT_OF_MEMORY(maker->err);
-        MR_TRY(plan_add_field(maker, &from->model, column, (mr_type){MR_FLOAT32, 0}, false));
-    }
+    mr_field *fields;
+    MR_TRY(mr_results_fields(score->model, name, score->margin, maker->arena, &fields,
+                             &score->output_count, maker->err));
+    for (uint32_t i = 0; i < score->output_count; i++)
+        MR_TRY(plan_add_field(maker, &from->model, fields[i].name, fields[i].type,
+                              fields[i].nullable));
     return MR_OK;
 }
 

@@ -13,7 +13,7 @@
 #include "data/expr.h"
 #include "feature/view.h"
 #include "log/log.h"
-#include "model/model.h"
+#include "model/results.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/spec.h"
 

@@ -158,8 +158,7 @@ static mr_status features(mr_pipeline *pipeline, micro_batch *batch, mr_error *e
 typedef struct score_task {
     mr_pipeline *pipeline;
     uint32_t rows;
-    float *values;
-    size_t stride;
+    mr_results results;
 } score_task;
 
 static void score_range(void *context, int worker)
@@ -173,11 +172,7 @@ static void score_range(void *context, int worker)
     mr_error_clear(err);
     if (count == 0)
         return;
-    mr_model_out out = {.stride = task->stride};
-    if (score->margin)
-        out.margins = task->values + first;
-    else
-        out.scores = task->values + first;
+    mr_model_out out = mr_results_out(&task->results, first);
     err->status = mr_model_score(score->model, score->binding, pipeline->score_columns, first,
                                  count, &out, pipeline->model_scratches[worker], err);
 }
@@ -189,26 +184,19 @@ static mr_status score(mr_pipeline *pipeline, source_rows *rows, mr_error *err)
         return MR_OK;
     for (uint32_t i = 0; i < plan->column_count; i++)
         pipeline->score_columns[i] = rows->columns[plan->columns[i]];
-    size_t stride = ((size_t)rows->count + 15) / 16 * 16;
-    mr_buffer *values = mr_buffer_create(stride * plan->output_count * sizeof(float));
-    if (values == NULL)
-        return MR_OUT_OF_MEMORY(err);
-    memset(values->bytes, 0, values->size);
-    score_task task = {pipeline, rows->count, (float *)(void *)values->bytes, stride};
+    score_task task = {.pipeline = pipeline, .rows = rows->count};
+    MR_TRY(mr_results_init(&task.results, plan->model, plan->margin, rows->count, err));
     if (rows->count >= PARALLEL_STEPS_MIN)
         mr_pool_run(pipeline->pool, score_range, &task);
     else
         for (int worker = 0; worker < pipeline->workers; worker++)
             score_range(&task, worker);
     mr_status status = run_worker_error(pipeline, err);
-    for (uint32_t k = 0; k < plan->output_count && status == MR_OK; k++) {
-        rows->columns[plan->first_output + k] =
-            (mr_column){.type = {MR_FLOAT32, 0},
-                        .values = task.values + k * stride,
-                        .owners = {NULL, mr_buffer_retain(values), NULL}};
-        rows->column_count = plan->first_output + k + 1;
+    if (status == MR_OK) {
+        rows->column_count = plan->first_output + plan->output_count;
+        status = mr_results_columns(&task.results, &rows->columns[plan->first_output], err);
     }
-    mr_buffer_release(values);
+    mr_results_deinit(&task.results);
     return status;
 }
 
