@@ -75,12 +75,12 @@ static mr_status score_linear(const mr_model *model, const mr_column *const *inp
     float *column = own + (size_t)BLOCK_ROWS * linear->group_count;
     for (size_t at = 0; at < count; at += BLOCK_ROWS) {
         size_t block = MR_MIN(count - at, (size_t)BLOCK_ROWS);
-        float *margins = out->margins != NULL ? out->margins + at : own;
+        float *margins = out->margins != NULL ? (float *)out->margins + at : own;
         size_t stride = out->margins != NULL ? out->stride : BLOCK_ROWS;
         sum_block(linear, inputs, first + at, block, margins, stride, column);
         if (out->scores != NULL)
             mr_tree_objective_apply(linear->objective, linear->group_count, margins, stride, block,
-                                    out->scores + at, out->stride);
+                                    (float *)out->scores + at, out->stride);
     }
     return MR_OK;
 }
