@@ -16,7 +16,7 @@ void mr_json_open(mr_json_scan *scan, const void *bytes, size_t size, mr_error *
 {
     memset(scan, 0, sizeof *scan);
     scan->begin = scan->next = bytes;
-    scan->end = scan->begin + size;
+    scan->end = size > 0 ? scan->begin + size : scan->begin; /* no bytes may be NULL */
     scan->err = err;
     scan->binary = mr_json_is_binary(bytes, size);
 }

@@ -44,6 +44,7 @@ extern const mr_tree_kernel mr_tree_masks_avx512; /* tree_masks_avx512.c */
 extern const mr_tree_kernel mr_tree_masks_avx2;   /* tree_masks_avx2.c */
 extern const mr_tree_kernel mr_tree_ranks_avx512; /* tree_ranks_avx512.c */
 extern const mr_tree_kernel mr_tree_lanes_avx512; /* tree_lanes_avx512.c */
+extern const mr_tree_kernel mr_tree_lanes_avx2;   /* tree_lanes_avx2.c */
 #endif
 
 /* A float as an integer with the same order (-0 and 0 alike); NaN is not allowed. Two's complement of the

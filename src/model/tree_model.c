@@ -25,9 +25,10 @@
 #define TURN_ROWS           16 /* rows turned from columns to rows at once */
 
 static const mr_tree_kernel *const kernels[] = {
-    &mr_tree_walk,       &mr_tree_answers,
+    &mr_tree_walk,         &mr_tree_answers,
 #if defined(__x86_64__)
-    &mr_tree_masks_avx2, &mr_tree_masks_avx512, &mr_tree_ranks_avx512, &mr_tree_lanes_avx512,
+    &mr_tree_masks_avx2,   &mr_tree_masks_avx512, &mr_tree_ranks_avx512,
+    &mr_tree_lanes_avx512, &mr_tree_lanes_avx2,
 #endif
 };
 

@@ -27,7 +27,7 @@
          "auto",                                                                                   \
          0,                                                                                        \
          0,                                                                                        \
-         "auto|walk|answers|ranks|lanes",                                                          \
+         "auto|walk|answers|ranks|lanes|lanes-avx2|lanes-avx512",                                  \
          "how single rows are computed; auto measures at load; scores do not depend on it"},       \
     {                                                                                              \
         "sum", MR_SETTING_CHOICE, "exact", 0, 0, "exact|fast",                                     \

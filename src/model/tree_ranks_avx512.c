@@ -15,7 +15,7 @@
 #if defined(__x86_64__)
 
 #include "base/assert.h"
-#include "model/tree_search_avx512.h"
+#include "model/tree_search.h"
 
 #include <math.h>
 #include <string.h>
