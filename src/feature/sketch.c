@@ -107,6 +107,7 @@ mr_status mr_sketch_add(mr_slot *slot, mr_sketch **sketch, int64_t key, uint64_t
                         mr_error *err)
 {
     uint32_t used = *sketch != NULL ? (*sketch)->used : 0;
+    MR_ASSERT_SLOW(max >= 2);
     uint32_t at = used > 0 ? sketch_find(*sketch, key) : 0;
     if (at < used && (*sketch)->buckets[at].key == key) {
         (*sketch)->buckets[at].count += by;

@@ -308,7 +308,7 @@ TEST(table, distinct_values_are_exact_up_to_their_bound)
                 if (p % 2 == 0)
                     mr_registers_add(&want, value);
             }
-            if (count == 0)
+            if (count == 0 || parts[p] == NULL)
                 continue;
             assert_int_equal(mr_distinct_registers(parts[p]) == NULL, count + 1 <= max);
             if (count + 1 <= max) {
