@@ -306,8 +306,8 @@ static mr_status produce_all(produce *self, mr_error *err)
                            mr_arguments_text(arguments, "dead-letters"), err));
     MR_TRY(mr_ingest_init(&self->ingest, self->session, self->schema, false, err));
     mr_status status = produce_files(self, err);
-    if (status == MR_OK || status == MR_INTERRUPTED)
-        summarise(self);
+    if (status == MR_OK || status == MR_INTERRUPTED || self->good > 0)
+        summarise(self); /* also of a file that turned out to be damaged further on */
     return status == MR_OK ? mr_topic_retain(self->topic, NULL, NULL, NULL, err) : status;
 }
 

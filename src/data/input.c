@@ -118,7 +118,8 @@ static mr_status refill(mr_input *input, mr_error *err)
 
 /* ---- codecs ---- */
 
-static mr_status damaged(mr_input *input, const char *what, const char *why)
+/* `fresh` bytes of content came out in the step that found it. */
+static mr_status damaged(mr_input *input, const char *what, const char *why, size_t fresh)
 {
     uint64_t at = mr_input_raw_offset(input);
     input->failed = MR_CORRUPT;
@@ -127,7 +128,7 @@ static mr_status damaged(mr_input *input, const char *what, const char *why)
     return MR_FAIL(
         &input->failure, MR_CORRUPT,
         "the %s content is %s at byte %llu of the file; %llu bytes of content were read before",
-        what, why, (unsigned long long)at, (unsigned long long)input->offset);
+        what, why, (unsigned long long)at, (unsigned long long)(input->offset + fresh));
 }
 
 static void *zlib_alloc(void *opaque, unsigned count, unsigned size)
@@ -168,10 +169,23 @@ static mr_status choose_codec(mr_input *input, mr_error *err)
     return MR_OK;
 }
 
+/* Zeros behind a member are no content: whole blocks are written to tapes and by some archivers (gzip(1) passes
+ * over them, too). */
+static void skip_padding(mr_input *input)
+{
+    while (input->raw_at < input->raw_end && input->raw[input->raw_at] == 0)
+        input->raw_at++;
+}
+
 /* One step; *out_size may be 0 when more raw bytes are wanted. A new member may begin where one has ended. */
 static mr_status step_gzip(mr_input *input, void *to, size_t size, size_t *out_size)
 {
     z_stream *z = &input->gzip;
+    *out_size = 0;
+    if (!input->in_frame)
+        skip_padding(input);
+    if (input->raw_at == input->raw_end && !input->in_frame)
+        return MR_OK;
     z->next_in = input->raw + input->raw_at;
     z->avail_in = (unsigned)(input->raw_end - input->raw_at);
     z->next_out = to;
@@ -185,7 +199,7 @@ static mr_status step_gzip(mr_input *input, void *to, size_t size, size_t *out_s
         input->in_frame = false;
         (void)inflateReset(z);
     } else if (result != Z_OK && result != Z_BUF_ERROR) {
-        return damaged(input, "gzip", z->msg != NULL ? z->msg : "damaged");
+        return damaged(input, "gzip", z->msg != NULL ? z->msg : "damaged", *out_size);
     }
     return MR_OK;
 }
@@ -198,7 +212,7 @@ static mr_status step_zstd(mr_input *input, void *to, size_t size, size_t *out_s
     input->raw_at = in.pos;
     *out_size = out.pos;
     if (ZSTD_isError(result))
-        return damaged(input, "zstd", ZSTD_getErrorName(result));
+        return damaged(input, "zstd", ZSTD_getErrorName(result), *out_size);
     input->in_frame = result != 0;
     return MR_OK;
 }
@@ -224,9 +238,9 @@ static mr_status read_decoded(mr_input *input, void *to, size_t size, size_t *ou
         }
         MR_TRY(refill(input, err));
         if (input->raw_done)
-            return input->in_frame
-                       ? damaged(input, input->codec == CODEC_GZIP ? "gzip" : "zstd", "cut short")
-                       : MR_OK;
+            return input->in_frame ? damaged(input, input->codec == CODEC_GZIP ? "gzip" : "zstd",
+                                             "cut short", 0)
+                                   : MR_OK;
     }
 }
 

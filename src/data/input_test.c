@@ -100,6 +100,28 @@ TEST(input, decompresses_by_the_first_bytes)
     mr_bytes_deinit(&twice);
 }
 
+/* Blocks are filled up with zeros; a member may still come behind them. */
+TEST(input, passes_over_zeros_behind_a_gzip_member)
+{
+    mr_bytes text = sample(300), packed = {0}, back = {0}, twice = {0};
+    for (size_t zeros = 1; zeros < 300000; zeros *= 7) {
+        mr_error err = {0};
+        mr_bytes_clear(&packed);
+        gzip_append(&text, &packed);
+        for (size_t i = 0; i < zeros; i++)
+            mr_bytes_append_byte(&packed, 0);
+        assert_ok(read_back(packed.data, packed.size, 1000, &back, &err), &err);
+        assert_true(back.size == text.size && memcmp(back.data, text.data, text.size) == 0);
+        gzip_append(&text, &packed);
+        assert_ok(read_back(packed.data, packed.size, 1000, &twice, &err), &err);
+        assert_int_equal(twice.size, 2 * text.size);
+    }
+    mr_bytes_deinit(&text);
+    mr_bytes_deinit(&packed);
+    mr_bytes_deinit(&back);
+    mr_bytes_deinit(&twice);
+}
+
 /* Cut anywhere: never taken as whole, and what came out is a part of the truth. */
 TEST(input, tells_that_it_was_cut)
 {
@@ -139,6 +161,9 @@ TEST(input, survives_damage_anywhere)
     mr_bytes_append_text(&packed, "rubbish behind the end");
     assert_int_equal(read_back(packed.data, packed.size, 4096, &back, &err), MR_CORRUPT);
     assert_int_equal(back.size, text.size);
+    char counted[64];
+    (void)snprintf(counted, sizeof counted, "%zu bytes of content", text.size);
+    assert_non_null(strstr(err.text, counted));
     mr_bytes_deinit(&text);
     mr_bytes_deinit(&packed);
     mr_bytes_deinit(&back);

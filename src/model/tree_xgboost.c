@@ -137,7 +137,7 @@ static bool read_sets(reader *r, size_t node_count)
             return mr_json_fail(&r->scan, MR_INVALID,
                                 "categories_segments[%zu] is %d and its size %d, of %zu categories",
                                 i, segment[i], size[i], codes);
-        if (!fill_set(r, code + segment[i], (size_t)size[i], &sets[node[i]]))
+        if (!fill_set(r, size[i] > 0 ? code + segment[i] : NULL, (size_t)size[i], &sets[node[i]]))
             return false;
         r->flags.data[node[i]] = 2;
     }
