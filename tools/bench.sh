@@ -109,6 +109,7 @@ group_views() { measure views "$benchmark" views; }
 group_state() {
     measure state "$benchmark" state
     measure state_spill "$benchmark" state_spill
+    measure state_pauses "$benchmark" state_pauses
 }
 group_scale() { measure scale "$benchmark" pipeline_scale; }
 group_trees() {

@@ -372,7 +372,33 @@ static int64_t newest_time(void *context, const void *value)
 /* 2: tiles hold details; the counts of top k in a base are too low instead of too high. */
 enum { FORMAT_VERSION = 2 };
 
-const mr_table_kind feature_table_kind = {"feature view", FORMAT_VERSION, encode_state,
-                                          decode_state,   drop_state,     NULL};
-const mr_table_kind feature_table_kind_ttl = {"feature view", FORMAT_VERSION, encode_state,
-                                              decode_state,   drop_state,     newest_time};
+enum { PREFETCH_ELEMENTS_MAX = 64 };
+
+static void prefetch_state(void *context, const void *value)
+{
+    const feature_plan *plan = &((const mr_view *)context)->plan;
+    const key_state *state = value;
+    uint32_t count = MR_MIN(state->end - state->first, (uint32_t)PREFETCH_ELEMENTS_MAX);
+    uint32_t step = MR_MAX(MR_ALIGN / plan->element_bytes, 1u);
+    for (uint32_t i = 0; state->ring != NULL && i < count; i += step)
+        __builtin_prefetch(element_at(plan, state, state->first + i));
+}
+
+const mr_table_kind feature_table_kind = {
+    .name = "feature view",
+    .version = FORMAT_VERSION,
+    .encode = encode_state,
+    .decode = decode_state,
+    .drop = drop_state,
+    .prefetch = prefetch_state,
+};
+
+const mr_table_kind feature_table_kind_ttl = {
+    .name = "feature view",
+    .version = FORMAT_VERSION,
+    .encode = encode_state,
+    .decode = decode_state,
+    .drop = drop_state,
+    .last_time_us = newest_time,
+    .prefetch = prefetch_state,
+};

@@ -572,9 +572,13 @@ MR_ALWAYS_INLINE void look_ahead(const fast_records *records, const uint32_t *ro
         __builtin_prefetch(slot_of_row(records, rows[i]), 1);
     for (size_t i = tags.from; i < tags.to; i++)
         mr_slot_prefetch(slot_of_row(records, rows[i]), records->keys[rows[i]].hash);
-    for (size_t i = entries.from; i < entries.to; i++)
-        places[i % WALK_PLACES] =
-            mr_slot_prefetch_entry(slot_of_row(records, rows[i]), records->keys[rows[i]].hash);
+    for (size_t i = entries.from; i < entries.to; i++) {
+        const mr_slot *slot = slot_of_row(records, rows[i]);
+        uint64_t hash = records->keys[rows[i]].hash;
+        places[i % WALK_PLACES] = mr_slot_prefetch_entry(slot, hash);
+        if (MR_UNLIKELY(places[i % WALK_PLACES] == MR_SLOT_NOWHERE && slot->spilled > 0))
+            mr_slot_prefetch_spilled(slot, hash);
+    }
     for (size_t i = rings.from; i < rings.to; i++) {
         const uint8_t *value =
             mr_slot_peek_word_at(slot_of_row(records, rows[i]), places[i % WALK_PLACES],

@@ -598,7 +598,8 @@ MR_ALWAYS_INLINE void prefetch_entry(const mr_view_work *work, const mr_slot *sl
 {
     uint64_t hash;
     const mr_slot *slot = slot_ahead(work, slots, index, &hash);
-    (void)mr_slot_prefetch_entry(slot, hash);
+    if (mr_slot_prefetch_entry(slot, hash) == MR_SLOT_NOWHERE && slot->spilled > 0)
+        mr_slot_prefetch_spilled(slot, hash);
 }
 
 MR_ALWAYS_INLINE void prefetch_ring(const mr_view_work *work, const mr_slot *slots, uint32_t index)

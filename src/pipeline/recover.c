@@ -19,8 +19,9 @@
 #include <string.h>
 
 #define FLOW_VERSION   1
-#define SLOTS_PER_STEP 16
-#define SLOTS_IN_HASTE 64 /* retention is near */
+#define SLOTS_IDLE     16  /* written in a step when nothing came in, */
+#define ROWS_PER_SLOT  256 /* else one for so many rows of the micro-batch before */
+#define SLOTS_IN_HASTE 64  /* retention is near */
 
 #define RETENTION_LOOK_NS  INT64_C(100000000)
 #define CHECKPOINT_MS      60000
@@ -225,6 +226,15 @@ static mr_status write_slots(mr_pipeline *pipeline, uint32_t slots, mr_error *er
     return MR_OK;
 }
 
+/* A step takes a small part of the time of the micro-batch before it, so that none is seen as a pause. */
+static uint32_t slots_due(const mr_pipeline *pipeline)
+{
+    uint32_t rows = pipeline->batch.rows;
+    if (pipeline->checkpoint_in_haste)
+        return SLOTS_IN_HASTE;
+    return rows == 0 ? SLOTS_IDLE : MR_MAX(rows / ROWS_PER_SLOT, 1u);
+}
+
 /* What the sinks and the journal may let go of, now that a checkpoint is down. */
 static mr_status retain(mr_pipeline *pipeline, mr_error *err)
 {
@@ -303,8 +313,7 @@ mr_status run_checkpoint_tick(mr_pipeline *pipeline, bool all, mr_error *err)
         return begin(pipeline, err);
     }
     if (!pipeline->checkpoint_slots_done)
-        return write_slots(pipeline,
-                           pipeline->checkpoint_in_haste ? SLOTS_IN_HASTE : SLOTS_PER_STEP, err);
+        return write_slots(pipeline, slots_due(pipeline), err);
     bool done;
     return finish(pipeline, false, &done, err);
 }

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUFFER_BYTES    (512 << 10) /* a buffer with more is handed to the writer */
+#define BUFFER_BYTES    (128 << 10) /* a buffer with more is handed to the writer */
 #define VISITS_PER_STEP 2048        /* slots looked at in one step, changed or not */
 
 /* ---- birth and death ---- */

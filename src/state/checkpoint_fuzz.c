@@ -83,7 +83,7 @@ static int64_t last_time_us(void *context, const void *value)
     return (int64_t)((const text_value *)value)->size;
 }
 
-static const mr_table_kind text_kind = {"text", 1, encode, decode, drop, last_time_us};
+static const mr_table_kind text_kind = {"text", 1, encode, decode, drop, last_time_us, NULL};
 
 /* Loads the records into slot 0, writes the slot, loads that again: the same bytes. */
 static void try_records(mr_table *table, const uint8_t *data, size_t size)

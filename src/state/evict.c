@@ -19,6 +19,7 @@
 #define FRESH_TICKS                   64 /* touched so lately is hot where the hand never was */
 #define TICK_MASK                     0x3fffffffu
 #define HOT_PART                      4 /* touched in the last such part of the time since the hand was here */
+#define PREFETCH_AHEAD                4    /* places */
 #define COMPACT_LOOKS                 8    /* slots looked at by a call, at most */
 #define COMPACT_BYTES                 4096 /* unused, at least, to be worth it */
 #define COMPACT_CREDIT_BYTES_PER_TICK 512
@@ -71,6 +72,16 @@ bool mr_state_is_short(const mr_state *state)
 
 /* ---- rebuilding ---- */
 
+/* Asks for what encoding the value a few places on will read. */
+static void prefetch_ahead(const mr_slot *slot, uint32_t at)
+{
+    const mr_table_options *options = &slot->table->options;
+    at += PREFETCH_AHEAD;
+    if (options->kind->prefetch != NULL && at < slot->capacity &&
+        mr_slot_entry(slot, at)->touched != 0)
+        options->kind->prefetch(options->context, mr_slot_entry(slot, at) + 1);
+}
+
 static uint32_t count_kept(const mr_slot *slot, bool (*keep)(const mr_slot *, const mr_entry *))
 {
     uint32_t count = 0;
@@ -107,6 +118,7 @@ mr_status mr_slot_rebuild(mr_slot *slot, bool (*keep)(const mr_slot *slot, const
                                  ((uint64_t)old.count + old_dead));
     for (uint32_t at = 0; status == MR_OK && at < old.capacity; at++) {
         mr_entry *entry = mr_slot_entry(&old, at);
+        prefetch_ahead(&old, at);
         if (entry->touched != 0 && (keep == NULL || keep(slot, entry)))
             status = copy_entry(slot, &old, entry, &slot->table->state->scratch, err);
     }
@@ -165,6 +177,7 @@ static mr_status visit_slot(mr_slot *slot, departure *batch, mr_error *err)
     uint64_t put_before = table->put_bytes;
     for (uint32_t at = 0; at < slot->capacity; at++) {
         mr_entry *entry = mr_slot_entry(slot, at);
+        prefetch_ahead(slot, at);
         if (entry->touched == 0 || is_hot(slot, entry))
             continue;
         MR_TRY(put_entry(slot, entry, err));

@@ -48,6 +48,8 @@ typedef struct mr_spill_kind {
     /* MR_NOT_FOUND without touching err. Inside begin..commit: pipeline's thread, sees what was put. */
     mr_status (*get)(mr_spill *spill, mr_spill_place place, mr_spill_value *out, mr_error *err);
     void (*release)(mr_spill *spill, mr_spill_value *value);
+    /* Asks for the memory that a get will read first; only the slot and the hash count. NULL: nothing to ask for. */
+    void (*prefetch)(const mr_spill *spill, mr_spill_place place);
     /* All places of one slot by word. MR_END at the end; the value is lent until the next call. */
     mr_status (*scan_open)(mr_spill *spill, uint16_t table, uint16_t slot, mr_spill_scan **out,
                            mr_error *err);

@@ -529,6 +529,13 @@ static mr_status log_get(mr_spill *spill, mr_spill_place place, mr_spill_value *
     return MR_OK;
 }
 
+static void log_prefetch(const mr_spill *spill, mr_spill_place place)
+{
+    const mr_spill_index *index = index_of((const log_spill *)spill, place.table, place.slot);
+    if (index != NULL)
+        mr_spill_index_prefetch(index, place.hash);
+}
+
 static void log_release(mr_spill *spill, mr_spill_value *value)
 {
     (void)spill;
@@ -710,6 +717,7 @@ const mr_spill_kind mr_spill_log = {
     .abort = log_abort,
     .get = log_get,
     .release = log_release,
+    .prefetch = log_prefetch,
     .scan_open = log_scan_open,
     .scan_next = log_scan_next,
     .scan_close = log_scan_close,

@@ -1,5 +1,6 @@
 /* spill_test.c -- every store keeps the contract of spill.h, and a state four times its budget is still right. */
 #include "base/assert.h"
+#include "os/fs_sim.h"
 #include "os/thread.h"
 #include "state/spill_index.h"
 #include "state/state_kit.h"
@@ -203,6 +204,81 @@ TEST(spill, the_log_forgets_what_was_written_over)
     }
     assert_true(written > (uint64_t)90 << 20);
     spill->kind->close(spill);
+    assert_int_equal(source.used_bytes, 0);
+}
+
+/* Thirty keys of slot 1 get this version, as one commit; what fails is undone. */
+static mr_status try_version(mr_spill *spill, uint32_t version, mr_error *err)
+{
+    uint8_t bytes[400];
+    MR_TRY(spill->kind->begin(spill, err));
+    for (uint64_t word = 1; word < 91; word += 3) {
+        size_t size = size_of(word, version);
+        fill(bytes, size, word, version);
+        mr_status status = word % 5 == version % 5
+                               ? spill->kind->remove(spill, place(3, 1, word), err)
+                               : spill->kind->put(spill, place(3, 1, word), bytes, size, err);
+        if (status != MR_OK) {
+            spill->kind->abort(spill);
+            return status;
+        }
+    }
+    return spill->kind->commit(spill, err);
+}
+
+static void check_version(mr_spill *spill, uint32_t version)
+{
+    uint32_t versions[LOG_WORDS] = {0};
+    for (uint64_t word = 1; word < 91 && version > 0; word += 3)
+        versions[word] = word % 5 == version % 5 ? 0 : version;
+    check_slot(spill, 1, versions);
+}
+
+TEST(spill, a_commit_that_fails_leaves_what_was)
+{
+    mr_error err = {0};
+    mr_spill *spill;
+    mr_heap_source source = {0};
+    assert_ok(mr_spill_log.open(mr_fs_real(), mr_test_folder(), &source, &spill, &err), &err);
+    uint32_t version = 0;
+    for (int64_t n = 0, failed = 1; failed > 0 || n < 40; n++) {
+        mr_memory_fail_after(n, false);
+        mr_status status = try_version(spill, version + 1, &err);
+        mr_memory_fail_after(-1, false);
+        failed = status != MR_OK;
+        assert_true(status == MR_OK || status == MR_NO_MEMORY);
+        version += status == MR_OK;
+        check_version(spill, version);
+    }
+    assert_true(version > 1);
+    spill->kind->close(spill);
+    assert_int_equal(source.used_bytes, 0);
+}
+
+TEST(spill, a_disk_that_fails_leaves_what_was)
+{
+    mr_error err = {0};
+    mr_spill *spill;
+    mr_heap_source source = {0};
+    mr_fs_sim *sim;
+    assert_ok(mr_fs_sim_create(&(mr_fs_sim_options){.seed = mr_test_seed()}, &sim, &err), &err);
+    assert_ok(mr_spill_log.open(mr_fs_sim_fs(sim), "spill", &source, &spill, &err), &err);
+    uint32_t version = 0;
+    for (int round = 0; round < 40; round++) {
+        bool fails = round % 3 == 1;
+        if (fails)
+            mr_fs_sim_fail_after(sim, MR_FS_WRITE, 0, MR_FULL, false);
+        assert_int_equal(try_version(spill, version + 1, &err), fails ? MR_FULL : MR_OK);
+        version += !fails;
+        check_version(spill, version);
+    }
+    mr_spill_value value;
+    mr_fs_sim_fail_after(sim, MR_FS_READ, 0, MR_IO, false);
+    uint64_t word = version % 5 == 1 ? 4 : 1;
+    assert_int_equal(spill->kind->get(spill, place(3, 1, word), &value, &err), MR_IO);
+    check_version(spill, version);
+    spill->kind->close(spill);
+    mr_fs_sim_destroy(sim);
     assert_int_equal(source.used_bytes, 0);
 }
 

@@ -61,6 +61,8 @@ typedef struct mr_table_kind {
     /* Event time of the last record of this key, microseconds; for ttl. NULL: the table has no ttl.
      */
     int64_t (*last_time_us)(void *context, const void *value);
+    /* Asks for the memory that encode will read, a few values ahead. NULL: it is all in the value. */
+    void (*prefetch)(void *context, const void *value);
 } mr_table_kind;
 
 typedef struct mr_table_options {
@@ -289,6 +291,9 @@ static inline uint32_t mr_slot_prefetch_entry(const mr_slot *slot, uint64_t hash
     __builtin_prefetch(entry + slot->entry_bytes - 1, 1);
     return at;
 }
+
+/* For a key that is not in memory: asks for what says where it is in the spill store, if it is. */
+void mr_slot_prefetch_spilled(const mr_slot *slot, uint64_t hash);
 
 /* The entry of a word key, dead or alive, or NULL. */
 static inline mr_entry *mr_slot_find_word(const mr_slot *slot, uint64_t hash, uint64_t word)

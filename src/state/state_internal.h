@@ -133,9 +133,14 @@ mr_status mr_record_insert(mr_slot *slot, const mr_record *record, uint32_t flag
 /* ---- walk.c ---- */
 
 /* The keys of a slot, spilled ones too, by word, then key. Pipeline's thread; the slot must not change. */
+typedef struct mr_walk_entry {
+    uint64_t word; /* again: sorting reads these alone */
+    mr_entry *entry;
+} mr_walk_entry;
+
 typedef struct mr_walk {
     mr_slot *slot;
-    mr_entry **entries; /* dead ones too: they hide what is stored */
+    mr_walk_entry *entries; /* dead ones too: they hide what is stored */
     uint32_t count, at;
     mr_spill_scan *scan;
     mr_bytes group; /* records of the store under one word, sorted */

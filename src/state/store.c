@@ -95,6 +95,15 @@ failed:
     return status;
 }
 
+void mr_slot_prefetch_spilled(const mr_slot *slot, uint64_t hash)
+{
+    const mr_spill *spill = spill_of(slot);
+    mr_spill_place place = place_of(slot, 0);
+    place.hash = hash;
+    if (slot->spilled > 0 && spill->kind->prefetch != NULL)
+        spill->kind->prefetch(spill, place);
+}
+
 mr_status mr_store_bring_back(mr_slot *slot, uint64_t word, mr_error *err)
 {
     mr_spill *spill = spill_of(slot);

@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PREFETCH_AHEAD 8 /* values */
+
 static int by_word(const void *a, const void *b)
 {
-    uint64_t left = (*(mr_entry *const *)a)->word, right = (*(mr_entry *const *)b)->word;
+    uint64_t left = ((const mr_walk_entry *)a)->word, right = ((const mr_walk_entry *)b)->word;
     return (left > right) - (left < right);
 }
 
@@ -29,10 +31,10 @@ static void sort_equal_words(mr_walk *walk)
 {
     for (uint32_t i = 1; i < walk->count; i++)
         for (uint32_t j = i;
-             j > 0 && walk->entries[j - 1]->word == walk->entries[j]->word &&
-             compare_entries(walk->slot, walk->entries[j - 1], walk->entries[j]) > 0;
+             j > 0 && walk->entries[j - 1].word == walk->entries[j].word &&
+             compare_entries(walk->slot, walk->entries[j - 1].entry, walk->entries[j].entry) > 0;
              j--) {
-            mr_entry *swapped = walk->entries[j];
+            mr_walk_entry swapped = walk->entries[j];
             walk->entries[j] = walk->entries[j - 1];
             walk->entries[j - 1] = swapped;
         }
@@ -45,9 +47,11 @@ static mr_status list_entries(mr_walk *walk, mr_error *err)
     walk->entries = mr_alloc(((size_t)slot->count + dead) * sizeof *walk->entries);
     if (walk->entries == NULL)
         return MR_OUT_OF_MEMORY(err);
-    for (uint32_t at = 0; at < slot->capacity; at++)
-        if (mr_slot_entry(slot, at)->touched != 0)
-            walk->entries[walk->count++] = mr_slot_entry(slot, at);
+    for (uint32_t at = 0; at < slot->capacity; at++) {
+        mr_entry *entry = mr_slot_entry(slot, at);
+        if (entry->touched != 0)
+            walk->entries[walk->count++] = (mr_walk_entry){entry->word, entry};
+    }
     qsort(walk->entries, walk->count, sizeof *walk->entries, by_word);
     if (slot->table->options.byte_keys)
         sort_equal_words(walk);
@@ -140,10 +144,19 @@ static int compare_sides(const mr_walk *walk)
     if (!walk->has_record)
         return -1;
     size_t key_bytes;
-    const mr_entry *entry = walk->entries[walk->at];
+    const mr_entry *entry = walk->entries[walk->at].entry;
     const void *key = mr_slot_entry_key(walk->slot, entry, &key_bytes);
     return mr_record_compare(entry->word, key, key_bytes, walk->record.word, walk->record.key,
                              walk->record.key_bytes);
+}
+
+static mr_entry *next_entry(mr_walk *walk)
+{
+    const mr_table_options *options = &walk->slot->table->options;
+    uint32_t ahead = walk->at + PREFETCH_AHEAD;
+    if (options->kind->prefetch != NULL && ahead < walk->count)
+        options->kind->prefetch(options->context, walk->entries[ahead].entry + 1);
+    return walk->entries[walk->at++].entry;
 }
 
 mr_status mr_walk_next(mr_walk *walk, mr_entry **out_entry, mr_record *out_record, mr_error *err)
@@ -163,7 +176,7 @@ mr_status mr_walk_next(mr_walk *walk, mr_entry **out_entry, mr_record *out_recor
             *out_record = walk->record;
             return MR_OK;
         }
-        mr_entry *entry = walk->entries[walk->at++];
+        mr_entry *entry = next_entry(walk);
         if ((entry->touched & MR_ENTRY_DEAD) == 0 &&
             !mr_slot_entry_expired(walk->slot, entry, table->stream_time_us)) {
             *out_entry = entry;
