@@ -27,13 +27,13 @@ static void compare(const mr_model *model)
         columns[f] = (mr_column){.type = {MR_FLOAT32, 0}, .values = values[f]};
         inputs[f] = &columns[f];
     }
-    mr_model_out out = {batch, NULL, ROWS};
+    mr_model_out out = {.margins = batch, .stride = ROWS};
     MR_ASSERT(model->kind->score(model, inputs, 0, ROWS, &out, scratch, NULL) == MR_OK);
     for (uint32_t r = 0; r < ROWS; r++) {
         float row[FEATURES_MAX], sums[4];
         for (uint32_t f = 0; f < n; f++)
             row[f] = values[f][r];
-        mr_model_score_row(model, row, sums, NULL, scratch);
+        (void)mr_model_score_row(model, row, sums, NULL, scratch, NULL);
         for (uint32_t g = 0; g < groups; g++)
             MR_ASSERT(memcmp(&sums[g], &batch[g * ROWS + r], sizeof sums[g]) == 0 ||
                       (isnan(sums[g]) && isnan(batch[g * ROWS + r])));

@@ -102,6 +102,36 @@ static void score_linear_row(const mr_model *model, const float *inputs, float *
         mr_tree_objective_apply(linear->objective, groups, margins, 1, 1, out_scores, 1);
 }
 
+/* What input f adds to every group's margin of one row; behind the inputs stands what every row has. */
+static double share_of(const linear_model *linear, uint32_t f, uint32_t group, float x)
+{
+    if (f == linear->feature_count)
+        return (double)linear->start[group];
+    return isnan(x) ? 0.0
+                    : (double)x * (double)linear->weights[(size_t)f * linear->group_count + group];
+}
+
+/* Exact: a sum is its own explanation. */
+static mr_status explain_linear(const mr_model *model, const mr_column *const *inputs, size_t first,
+                                size_t count, double *out, mr_scratch *scratch, mr_error *err)
+{
+    (void)err;
+    const linear_model *linear = as_linear(model);
+    uint32_t groups = linear->group_count, shares = linear->feature_count + 1;
+    float *column = (float *)(void *)scratch->bytes;
+    for (size_t at = 0; at < count; at += BLOCK_ROWS) {
+        size_t block = MR_MIN(count - at, (size_t)BLOCK_ROWS);
+        for (uint32_t f = 0; f < shares; f++) {
+            if (f < linear->feature_count)
+                mr_model_convert(inputs[f], first + at, block, column);
+            for (size_t r = 0; r < block; r++)
+                for (uint32_t g = 0; g < groups; g++)
+                    out[((at + r) * groups + g) * shares + f] = share_of(linear, f, g, column[r]);
+        }
+    }
+    return MR_OK;
+}
+
 /* ---- birth ---- */
 
 static mr_status copy_weights(linear_model *linear, const float *weights, float base, mr_error *err)
@@ -147,6 +177,7 @@ mr_status mr_linear_create(const mr_model_kind *kind, const mr_tree_source *sour
     linear->kind.close = close_linear;
     linear->kind.score = score_linear;
     linear->kind.score_row = score_linear_row;
+    linear->kind.explain = explain_linear;
     linear->model.kind = &linear->kind;
     linear->objective = source->objective;
     linear->feature_count = feature_count;

@@ -43,7 +43,7 @@ static void compare_rows(const mr_model *model, const sample *s, const float *th
     float margins[16], scores[16];
     uint32_t count = margin ? model->signature.margin_count : model->signature.output_count;
     for (size_t r = 0; r < ROWS; r++) {
-        mr_model_score_row(model, s->rows + r * FEATURES, margins, scores, scratch);
+        (void)mr_model_score_row(model, s->rows + r * FEATURES, margins, scores, scratch, NULL);
         for (uint32_t k = 0; k < count; k++)
             assert_bits((margin ? margins : scores)[k], theirs[r * count + k],
                         margin ? "margin" : "score", r, k);
@@ -59,7 +59,8 @@ static void compare_batch(const mr_model *model, const sample *s, const float *t
     for (uint32_t f = 0; f < FEATURES; f++)
         inputs[f] = &s->views[f];
     uint32_t count = margin ? model->signature.margin_count : model->signature.output_count;
-    mr_model_out out = {margin ? ours : NULL, margin ? NULL : ours, ROWS};
+    mr_model_out out = {
+        .margins = margin ? ours : NULL, .scores = margin ? NULL : ours, .stride = ROWS};
     assert_ok(model->kind->score(model, inputs, 0, ROWS, &out, scratch, &err), &err);
     for (size_t r = 0; r < ROWS; r++)
         for (uint32_t k = 0; k < count; k++)
@@ -140,10 +141,31 @@ TEST(linear_xgboost, sums_in_the_order_of_the_features_and_passes_over_what_is_m
     assert_int_equal(model->signature.input_count, 2);
     assert_string_equal(model->signature.output_names[0], "value");
     assert_ok(mr_scratch_create(model, &scratch, &err), &err);
-    mr_model_score_row(model, (float[]){3, 5}, &margin, NULL, scratch);
+    (void)mr_model_score_row(model, (float[]){3, 5}, &margin, NULL, scratch, NULL);
     assert_true(margin == 0.25f + 0.5f + 6 - 5);
-    mr_model_score_row(model, (float[]){NAN, 5}, &margin, NULL, scratch);
+    (void)mr_model_score_row(model, (float[]){NAN, 5}, &margin, NULL, scratch, NULL);
     assert_true(margin == 0.25f + 0.5f - 5);
+    mr_scratch_destroy(scratch);
+    mr_model_close(model);
+}
+
+/* Each input adds its product; a missing one nothing; what is left is the bias and the base score. */
+TEST(linear_xgboost, says_what_each_input_adds)
+{
+    static const char text[] = MODEL("[2,-1,0.25]", "0", "2");
+    static float values[2][2] = {{3, NAN}, {5, 7}};
+    mr_column columns[2] = {{.type = {MR_FLOAT32, 0}, .values = values[0]},
+                            {.type = {MR_FLOAT32, 0}, .values = values[1]}};
+    const mr_column *inputs[] = {&columns[0], &columns[1]};
+    static const double expected[] = {6, -5, 0.75, 0, -7, 0.75};
+    double out[6];
+    mr_error err = {0};
+    mr_model *model;
+    mr_scratch *scratch;
+    assert_ok(mr_model_open_bytes(text, strlen(text), NULL, &model, &err), &err);
+    assert_ok(mr_scratch_create(model, &scratch, &err), &err);
+    assert_ok(model->kind->explain(model, inputs, 0, 2, out, scratch, &err), &err);
+    assert_memory_equal(out, expected, sizeof expected);
     mr_scratch_destroy(scratch);
     mr_model_close(model);
 }

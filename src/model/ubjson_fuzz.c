@@ -57,7 +57,7 @@ static void score(const mr_model *model)
     if (model->signature.input_count > 64 || model->signature.margin_count > 8 ||
         mr_scratch_create(model, &scratch, NULL) != MR_OK)
         return;
-    mr_model_score_row(model, inputs, margins, NULL, scratch);
+    (void)mr_model_score_row(model, inputs, margins, NULL, scratch, NULL);
     mr_scratch_destroy(scratch);
 }
 
