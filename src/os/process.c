@@ -126,11 +126,6 @@ uint64_t mr_process_memory_mapped_bytes(void)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-void mr_process_memory_unload(void *mapping, uint64_t size)
-{
-    (void)madvise(mapping, (size_t)size, MADV_DONTNEED);
-}
-
 #define HEAP_STEP_BYTES (64 << 20)
 
 void mr_process_huge_pages(void)

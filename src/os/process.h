@@ -21,8 +21,6 @@ uint64_t mr_process_memory_total_bytes(void); /* of the machine, or of the cgrou
 uint64_t mr_process_memory_resident_bytes(void);
 /* Resident pages that are files' (programs, libraries, mappings): the system can take them back. */
 uint64_t mr_process_memory_mapped_bytes(void);
-/* Lets the resident pages of a shared mapping of a file go; touching them reads them again. */
-void mr_process_memory_unload(void *mapping, uint64_t size);
 /* Asks for huge pages where the heap has grown since the first call: with state of hundreds of megabytes at random
  * keys the translation of addresses costs as much as the memory itself. Cheap; call it again as the heap grows.
  * Only advice: results and limits do not depend on it. */
