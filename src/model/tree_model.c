@@ -348,12 +348,13 @@ static mr_tree_plan *best_of(const candidates *all, const probe *p, const char *
     return best;
 }
 
-/* How many rows are cheaper one by one than as a block; a forced batch kernel takes all. */
+/* How many rows are cheaper one by one than as a block: all of them, where only plain C runs and the forest is large. A
+ * forced batch kernel takes all. */
 static size_t rows_below(const kernel_choice *choice, int64_t batch_ns, int64_t row_ns)
 {
     if (row_ns <= 0 || strcmp(choice->batch_kernel, "auto") != 0)
         return 0;
-    return MR_MIN((size_t)(batch_ns * MEASURE_ROWS / row_ns), (size_t)MR_TREE_BLOCK_ROWS / 2);
+    return MR_MIN((size_t)(batch_ns * MEASURE_ROWS / row_ns), (size_t)MR_TREE_BLOCK_ROWS);
 }
 
 /* A single candidate is not timed: large forests would pay for a foregone conclusion. */

@@ -17,10 +17,15 @@
 static const struct {
     const char *batch, *row, *cpu;
 } ways[] = {
-    {"walk", "walk", "plain"},           {"masks-avx2", "walk", "avx2"},
-    {"masks-avx512", "ranks", "avx512"}, {"masks-avx512", "walk", "avx512"},
-    {"walk", "lanes-avx512", "avx512"},  {"walk", "lanes-avx2", "avx2"},
-    {"walk", "answers", "plain"},        {"auto", "auto", "auto"},
+    {"walk", "walk", "plain"},
+    {"masks-avx2", "walk", "avx2"},
+    {"masks-avx512", "ranks", "avx512"},
+    {"masks-avx512", "walk", "avx512"},
+    {"walk", "lanes-avx512", "avx512"},
+    {"walk", "lanes-avx2", "avx2"},
+    {"walk", "answers", "plain"},
+    {"auto", "auto", "plain"},
+    {"auto", "auto", "auto"},
 };
 
 typedef struct sample {
