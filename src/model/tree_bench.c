@@ -49,7 +49,8 @@ static void ours_ones(void *context)
 {
     side *s = context;
     for (size_t r = 0; r < ONES; r++)
-        (void)mr_model_score_row(s->model, s->rows + r * s->features, &s->margins[r], NULL, s->scratch, NULL);
+        (void)mr_model_score_row(s->model, s->rows + r * s->features, &s->margins[r], NULL,
+                                 s->scratch, NULL);
 }
 
 static void ours_load(void *context)
