@@ -130,6 +130,44 @@ static millrace_status use_topic(const char *folder, millrace_error *error)
     return status;
 }
 
+/* What a topic holds, read and appended again as Arrow. A batch that was not taken is still ours. */
+static millrace_status append_again(millrace_topic *topic, struct ArrowArrayStream *stream,
+                                    millrace_error *error)
+{
+    struct ArrowSchema schema = {0};
+    struct ArrowArray batch = {0};
+    millrace_status status = MILLRACE_NO_MEMORY; /* a stream has no other reason to fail here */
+    uint64_t offset = 0;
+    if (stream->get_schema(stream, &schema) == 0 && stream->get_next(stream, &batch) == 0)
+        status = millrace_topic_append(topic, &schema, &batch, &offset, error);
+    if (status == MILLRACE_OK)
+        assert_true(offset >= 2 && batch.release == NULL);
+    if (batch.release != NULL)
+        batch.release(&batch);
+    if (schema.release != NULL)
+        schema.release(&schema);
+    return status;
+}
+
+static millrace_status use_arrow(const char *folder, millrace_error *error)
+{
+    millrace_home *home = NULL;
+    millrace_topic *topic = NULL;
+    struct ArrowArrayStream stream = {0};
+    millrace_status status = millrace_home_open(folder, &home, error);
+    if (status == MILLRACE_OK)
+        status = millrace_topic_open(home, "t", &topic, error);
+    if (status == MILLRACE_OK)
+        status = millrace_topic_read(topic, 0, 0, &stream, error);
+    if (status == MILLRACE_OK)
+        status = append_again(topic, &stream, error);
+    if (stream.release != NULL)
+        stream.release(&stream);
+    millrace_topic_close(topic);
+    millrace_home_close(home);
+    return status;
+}
+
 /* A pipeline over what is in the topic, to its end. */
 static millrace_status use_pipeline(const char *folder, millrace_error *error)
 {
@@ -200,6 +238,7 @@ TEST(api, survives_each_failing_allocation)
     (void)write_text(folder, "m.json", model_text);
     fail_each_allocation(use_model, folder);
     fail_each_allocation(use_topic, folder);
+    fail_each_allocation(use_arrow, folder);
     fail_each_allocation(use_pipeline, folder);
     assert_int_equal(use_pipeline(folder, &error), MILLRACE_OK);
 

@@ -233,6 +233,13 @@ static void say_error(mr_session *session, const mr_error *err)
     mr_error_format(err, text, sizeof text);
     mr_output_colour(&session->say, MR_COLOUR_RED, "error:");
     mr_output_printf(&session->say, " %s\n", text);
+    if (mr_output_flush(&session->say) != MR_NO_MEMORY)
+        return;
+    /* Not even for these words: they are on the stack, and go out as they are. */
+    static const char start[] = "error: ";
+    (void)mr_process_write(session->say.fd, start, sizeof start - 1, NULL);
+    (void)mr_process_write(session->say.fd, text, strlen(text), NULL);
+    (void)mr_process_write(session->say.fd, "\n", 1, NULL);
 }
 
 /* A reader of stdout that went away (`| head`) has what it wanted. */
