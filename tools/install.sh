@@ -22,7 +22,7 @@ install -m 755 -s "$build/libmillrace.so" "$target/lib/libmillrace.so.$version"
 soname=$(objdump -p "$build/libmillrace.so" | awk '$1 == "SONAME" { print $2 }')
 ln -sf "libmillrace.so.$version" "$target/lib/$soname"
 ln -sf "$soname" "$target/lib/libmillrace.so"
-install -m 644 include/millrace/millrace.h "$target/include/millrace/millrace.h"
+install -m 644 include/millrace/*.h "$target/include/millrace/"
 cp -R examples/. "$target/share/millrace/examples/"
 
 cat > "$target/lib/pkgconfig/millrace.pc" <<PC

@@ -8,7 +8,7 @@
 #ifndef MR_API_API_H
 #define MR_API_API_H
 
-#include "data/arrow.h" /* before the public header: both carry the Arrow structs, and the first one wins */
+#include "data/arrow.h"
 #include "log/log.h"
 #include "millrace/millrace.h"
 

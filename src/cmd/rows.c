@@ -1,27 +1,14 @@
 /* rows.c -- all rows of a source at once. */
 #include "cmd/rows.h"
 
-#include "cmd/ingest.h"
-#include "cmd/progress.h"
-#include "cmd/rejects.h"
-#include "os/process.h"
-
-#include <string.h>
+#include "cmd/source.h"
 
 #define ROWS_PER_BATCH 65536
 
 typedef struct collector {
-    mr_session *session;
     const mr_rows_options *options;
     mr_bytes batches; /* mr_batch pointers */
-    mr_progress progress;
 } collector;
-
-bool mr_rows_is_file(const char *source)
-{
-    mr_text_format format;
-    return strcmp(source, "-") == 0 || mr_text_format_of_path(source, &format);
-}
 
 /* ---- collecting ---- */
 
@@ -63,8 +50,9 @@ static mr_status select_rows(const collector *self, const mr_batch *batch, mr_ba
     return status;
 }
 
-static mr_status collect(collector *self, mr_batch *batch, mr_error *err)
+static mr_status collect(void *context, mr_batch *batch, mr_error *err)
 {
+    collector *self = context;
     mr_batch *chosen = NULL;
     if (self->options->time == NULL)
         chosen = mr_batch_retain(batch);
@@ -76,9 +64,9 @@ static mr_status collect(collector *self, mr_batch *batch, mr_error *err)
     return status;
 }
 
-static mr_status check_time(const collector *self, const mr_schema *schema, mr_error *err)
+static mr_status check_time(void *context, const mr_schema *schema, mr_error *err)
 {
-    const char *name = self->options->time;
+    const char *name = ((const collector *)context)->options->time;
     int at = name != NULL ? mr_schema_find(schema, name) : 0;
     if (at < 0)
         return MR_FAIL(err, MR_NOT_FOUND, "there is no column '%s' to tell the time", name);
@@ -88,101 +76,13 @@ static mr_status check_time(const collector *self, const mr_schema *schema, mr_e
     return MR_OK;
 }
 
-/* ---- topics ---- */
-
-static mr_status collect_partition(collector *self, mr_topic *topic, mr_schema *schema,
-                                   uint32_t partition, mr_error *err)
-{
-    mr_log_reader *reader = NULL;
-    mr_log_reader_options options = {.schema = schema, .rows_max = ROWS_PER_BATCH};
-    MR_TRY(mr_log_reader_open(topic, partition, (mr_log_start){0}, &options, &reader, err));
-    mr_status status = MR_OK;
-    mr_progress_begin(&self->progress, self->session, mr_topic_name(topic),
-                      mr_log_reader_end(reader));
-    while (status == MR_OK) {
-        mr_log_block block = {0};
-        status = mr_log_reader_next(reader, &block, err);
-        if (status == MR_OK)
-            status = collect(self, block.batch, err);
-        mr_log_block_release(&block);
-        mr_progress_set(&self->progress, mr_log_reader_offset(reader));
-    }
-    mr_progress_end(&self->progress);
-    mr_log_reader_close(reader);
-    return status == MR_END ? MR_OK : status;
-}
-
-static mr_status collect_opened(collector *self, mr_topic *topic, mr_error *err)
-{
-    mr_schema *schema = NULL;
-    MR_TRY(mr_topic_schema(topic, &schema, NULL, err));
-    mr_status status = check_time(self, schema, err);
-    for (uint32_t i = 0; i < mr_topic_partitions(topic) && status == MR_OK; i++)
-        status = collect_partition(self, topic, schema, i, err);
-    mr_schema_release(schema);
-    return status;
-}
-
-static mr_status collect_topic(collector *self, const char *name, mr_error *err)
-{
-    mr_log *log = NULL;
-    mr_topic *topic = NULL;
-    MR_TRY(mr_session_open_log(self->session, false, &log, err));
-    mr_status status = mr_topic_open(log, name, &topic, err);
-    if (status == MR_OK)
-        status = collect_opened(self, topic, err);
-    mr_topic_close(topic);
-    mr_log_close(log);
-    return status;
-}
-
-/* ---- files ---- */
-
-static mr_status collect_step(collector *self, mr_ingest *ingest, mr_rejects *rejects,
-                              const char *path, mr_error *err)
-{
-    mr_batch *batch = NULL;
-    size_t count = 0;
-    MR_TRY(mr_ingest_next(ingest, &batch, err));
-    const mr_reject *refused = mr_decoder_rejects(ingest->decoder, &count);
-    mr_status status = mr_rejects_add(rejects, path, refused, count, err);
-    if (status == MR_OK && batch != NULL)
-        status = collect(self, batch, err);
-    mr_batch_release(batch);
-    mr_progress_set(&self->progress, mr_input_raw_offset(ingest->input));
-    return status;
-}
-
-static mr_status collect_file(collector *self, const char *path, uint64_t *out_refused,
-                              mr_error *err)
-{
-    mr_ingest ingest = {0};
-    mr_rejects rejects = {0};
-    mr_status status;
-    MR_GOTO(done, status, check_time(self, self->options->schema, err));
-    MR_GOTO(done, status, mr_ingest_init(&ingest, self->session, self->options->schema, true, err));
-    MR_GOTO(done, status, mr_rejects_init(&rejects, self->session, NULL, NULL, NULL, err));
-    MR_GOTO(done, status, mr_ingest_open(&ingest, path, err));
-    mr_progress_begin(&self->progress, self->session, path, mr_input_raw_size(ingest.input));
-    while (status == MR_OK)
-        status = collect_step(self, &ingest, &rejects, path, err);
-    mr_progress_end(&self->progress);
-    status = status == MR_END ? MR_OK : status;
-    *out_refused = rejects.count;
-done:
-    mr_rejects_deinit(&rejects);
-    mr_ingest_deinit(&ingest);
-    return status;
-}
-
 mr_status mr_rows_read(mr_session *session, const char *source, const mr_rows_options *options,
                        mr_batch **out, uint64_t *out_refused, mr_error *err)
 {
-    collector self = {.session = session, .options = options};
+    collector self = {.options = options};
+    mr_source_reader reader = {check_time, collect, &self, ROWS_PER_BATCH};
     *out = NULL;
-    *out_refused = 0;
-    mr_status status = mr_rows_is_file(source) ? collect_file(&self, source, out_refused, err)
-                                               : collect_topic(&self, source, err);
+    mr_status status = mr_source_read(session, source, options->schema, &reader, out_refused, err);
     if (status == MR_OK && batch_count(&self) == 0)
         status = MR_FAIL(err, MR_NOT_FOUND, "%s has no rows in this span", source);
     if (status == MR_OK)

@@ -1,7 +1,6 @@
 /* rows.h -- all rows of a source at once, in memory: what training needs.
  *
- * A source is a text file (told by its ending; "-" is standard input) or a topic; rows may be limited to a span
- * of a timestamp column. */
+ * Rows may be limited to a span of a timestamp column. What a source is: cmd/source.h. */
 #ifndef MR_CMD_ROWS_H
 #define MR_CMD_ROWS_H
 
@@ -14,7 +13,6 @@ typedef struct mr_rows_options {
     int64_t until_us;  /* INT64_MAX: no limit; rows at it are not taken */
 } mr_rows_options;
 
-bool mr_rows_is_file(const char *source);
 /* One batch of all rows, the caller's. Refused rows of a file are printed, and counted in *out_refused.
  * MR_NOT_FOUND: there are none. */
 mr_status mr_rows_read(mr_session *session, const char *source, const mr_rows_options *options,

@@ -6,6 +6,7 @@
 #include "cmd/ingest.h"
 #include "cmd/progress.h"
 #include "cmd/rows.h"
+#include "cmd/source.h"
 #include "cmd/verb.h"
 #include "os/process.h"
 
@@ -107,7 +108,7 @@ static mr_status read_rows(train *self, mr_error *err)
         return MR_FAIL(err, MR_INVALID, "--from and --until want --time: the column they speak of");
     options.time = limited ? self->time : NULL;
     MR_TRY(mr_session_schema(self->session, &options.schema, err));
-    if (options.schema == NULL && mr_rows_is_file(self->source))
+    if (options.schema == NULL && mr_source_is_file(self->source))
         MR_TRY(guess_schema(self, &options.schema, err));
     mr_status status =
         mr_rows_read(self->session, self->source, &options, &self->rows, &self->refused, err);

@@ -142,7 +142,7 @@ static bool try_once(const scene *s, const command *c, int64_t n, bool persisten
     if (code != c->exit_code && code != no_memory)
         fail_msg("%s, allocation %lld%s: exit %d: %s", c->words, (long long)n,
                  persistent ? " and all after it" : "", code, said(s));
-    if (code == no_memory && strstr(said(s), "out of memory") == NULL)
+    if (code == no_memory && strstr(said(s), "memory") == NULL)
         fail_msg("%s, allocation %lld: nothing on stderr but '%s'", c->words, (long long)n,
                  said(s));
     if (mr_memory_used_bytes() != before)

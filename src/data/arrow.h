@@ -1,7 +1,6 @@
 /* arrow.h -- batches in and out through the Arrow C data interface, without copying values.
  *
- * The three structs are those of the Arrow specification (Arrow C data interface, Arrow C stream
- * interface), word for word; two libraries that know them can share memory. Our types map as: bool
+ * The three structs stand in millrace/arrow.h. Our types map as: bool
  * b, int32 i, int64 l, float32 f, float64 g, timestamp tsu:UTC, string u, bytes z, vector(n) +w:n
  * of float32. A batch is a struct (+s) of its columns.
  *
@@ -14,53 +13,7 @@
 #define MR_DATA_ARROW_H
 
 #include "data/batch.h"
-
-#ifndef ARROW_C_DATA_INTERFACE
-#define ARROW_C_DATA_INTERFACE
-
-#define ARROW_FLAG_DICTIONARY_ORDERED 1
-#define ARROW_FLAG_NULLABLE           2
-#define ARROW_FLAG_MAP_KEYS_SORTED    4
-
-struct ArrowSchema {
-    const char *format;
-    const char *name;
-    const char *metadata;
-    int64_t flags;
-    int64_t n_children;
-    struct ArrowSchema **children;
-    struct ArrowSchema *dictionary;
-    void (*release)(struct ArrowSchema *);
-    void *private_data;
-};
-
-struct ArrowArray {
-    int64_t length;
-    int64_t null_count;
-    int64_t offset;
-    int64_t n_buffers;
-    int64_t n_children;
-    const void **buffers;
-    struct ArrowArray **children;
-    struct ArrowArray *dictionary;
-    void (*release)(struct ArrowArray *);
-    void *private_data;
-};
-
-#endif
-
-#ifndef ARROW_C_STREAM_INTERFACE
-#define ARROW_C_STREAM_INTERFACE
-
-struct ArrowArrayStream {
-    int (*get_schema)(struct ArrowArrayStream *, struct ArrowSchema *out);
-    int (*get_next)(struct ArrowArrayStream *, struct ArrowArray *out);
-    const char *(*get_last_error)(struct ArrowArrayStream *);
-    void (*release)(struct ArrowArrayStream *);
-    void *private_data;
-};
-
-#endif
+#include "millrace/arrow.h"
 
 /* Fill *out, which the caller (or whoever it is given to) releases through out->release. */
 mr_status mr_arrow_export_schema(const mr_schema *schema, struct ArrowSchema *out, mr_error *err);
