@@ -76,8 +76,8 @@ void cards_world_pipeline(cards_world *world, const char *source, const char *sy
     char text[8192];
     close_pipeline(world);
     cards_plan(text, sizeof text, source, mr_bench_data("cards/xgb_model.json"), sync);
-    mr_bench_check(mr_plan_compile(mr_fs_real(), world->log, text, strlen(text), "bench", NULL,
-                                   &world->plan, &err),
+    mr_bench_check(mr_plan_compile(mr_fs_real(), world->log, NULL, text, strlen(text), "bench",
+                                   NULL, &world->plan, &err),
                    &err);
     options.log = world->log;
     options.fs = mr_fs_real();

@@ -185,7 +185,8 @@ static mr_status open_pipeline(sim_life *life, mr_error *err)
                    world->two_sources ? "    from: outcomes\n" : "",
                    world->two_sources ? "fraud" : "case when amount > 50 then 1 else 0 end");
     mr_fs *fs = mr_fs_sim_fs(world->disk);
-    MR_TRY(mr_plan_compile(fs, life->log, text, strlen(text), "sim.yaml", "/", &life->plan, err));
+    MR_TRY(mr_plan_compile(fs, life->log, NULL, text, strlen(text), "sim.yaml", "/", &life->plan,
+                           err));
     mr_pipeline_options options = {.log = life->log,
                                    .fs = fs,
                                    .clock = &world->clock.clock,

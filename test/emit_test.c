@@ -303,7 +303,7 @@ TEST(emit, windows_survive_interruptions)
         for (bool done = false; !done;) {
             mr_plan *plan;
             mr_pipeline *pipeline;
-            assert_ok(mr_plan_compile(mr_fs_real(), flow.log, text, strlen(text), "t.yaml", "",
+            assert_ok(mr_plan_compile(mr_fs_real(), flow.log, NULL, text, strlen(text), "t.yaml", "",
                                       &plan, &err),
                       &err);
             mr_pipeline_options options = {.log = flow.log,

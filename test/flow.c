@@ -75,8 +75,8 @@ void mr_flow_run(mr_flow *flow, const char *yaml, const mr_pipeline_options *opt
     filled.clock = mr_clock_real();
     filled.home = flow->home;
     filled.until_end = true;
-    assert_ok(mr_plan_compile(filled.fs, flow->log, yaml, strlen(yaml), "test.yaml", flow->home,
-                              &plan, &err),
+    assert_ok(mr_plan_compile(filled.fs, flow->log, filled.models, yaml, strlen(yaml), "test.yaml",
+                              flow->home, &plan, &err),
               &err);
     assert_ok(mr_pipeline_open(plan, &filled, &pipeline, &err), &err);
     assert_ok(mr_pipeline_run(pipeline, NULL, &err), &err);

@@ -195,7 +195,7 @@ TEST(one_answer, live_and_interrupted)
         assert_ok(mr_batch_slice(payments, row, rows, &slice, &err), &err);
         mr_flow_append(&flow, "payments", "at", slice);
         mr_batch_release(slice);
-        assert_ok(mr_plan_compile(mr_fs_real(), flow.log, text, strlen(text), "live.yaml",
+        assert_ok(mr_plan_compile(mr_fs_real(), flow.log, NULL, text, strlen(text), "live.yaml",
                                   flow.home, &plan, &err),
                   &err);
         mr_pipeline_options options = {.log = flow.log,

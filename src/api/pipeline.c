@@ -17,7 +17,7 @@ static mr_status open_pipeline(millrace_home *home, const char *file, int worker
                                    .home = home->folder,
                                    .workers = workers,
                                    .until_end = until_end};
-    MR_TRY(mr_plan_load(options.fs, home->log, file, &self->plan, err));
+    MR_TRY(mr_plan_load(options.fs, home->log, NULL, file, &self->plan, err));
     return mr_pipeline_open(self->plan, &options, &self->pipeline, err);
 }
 

@@ -88,7 +88,7 @@ mr_status mr_running_load(mr_running *running, mr_session *session, const char *
     MR_TRY(mr_session_open_log(session, create, &running->log, err));
     running->options = (mr_pipeline_options){
         .log = running->log, .fs = session->fs, .clock = session->clock, .home = session->home};
-    return mr_plan_load(session->fs, running->log, path, &running->plan, err);
+    return mr_plan_load(session->fs, running->log, NULL, path, &running->plan, err);
 }
 
 mr_status mr_running_open(mr_running *running, const char *path, mr_error *err)

@@ -17,6 +17,7 @@ static mr_status commit_sinks(mr_pipeline *pipeline, mr_error *err)
 {
     for (size_t i = 0; i < pipeline->sink_count; i++)
         MR_TRY(run_sink_commit(&pipeline->sinks[i], err));
+    MR_TRY(run_sink_commit(&pipeline->shadow, err));
     MR_TRY(run_sink_commit(&pipeline->dead.sink, err));
     for (size_t i = 0; i < pipeline->plan->source_count; i++)
         MR_TRY(run_sink_commit(&pipeline->dead_streams[i].sink, err));

@@ -4,6 +4,7 @@
  *   streams .... names of the streams, one a line
  *   starts ..... where each stream stood before: varint per stream
  *   runs ....... how they were merged: (varint stream, varint rows) ...
+ *   cast ....... which versions of its model play from here on (cast.h); NULL: the same as before
  *
  * (1) Entries follow each other without gaps: position + rows is the next entry's position.
  * (2) An entry is written before the blocks that depend on it; it is made durable before them only when it
@@ -16,7 +17,15 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { COLUMN_POSITION, COLUMN_ROWS, COLUMN_PLAN, COLUMN_STREAMS, COLUMN_STARTS, COLUMN_RUNS };
+enum {
+    COLUMN_POSITION,
+    COLUMN_ROWS,
+    COLUMN_PLAN,
+    COLUMN_STREAMS,
+    COLUMN_STARTS,
+    COLUMN_RUNS,
+    COLUMN_CAST
+};
 
 /* A full journal still spans some million micro-batches: what a view that is added later is filled from. */
 #define JOURNAL_BYTES_MAX     (UINT64_C(1) << 30)
@@ -29,7 +38,8 @@ static const mr_topic_options journal_options = {.segment_bytes = JOURNAL_SEGMEN
                                                  .sync_interval_ms = 100};
 
 #define JOURNAL_SCHEMA                                                                             \
-    "position: int64, rows: int64, plan: int64, streams: string, starts: bytes, runs: bytes"
+    "position: int64, rows: int64, plan: int64, streams: string, starts: bytes, runs: bytes, "     \
+    "cast: string null"
 
 struct mr_journal {
     mr_topic *topic;
@@ -42,6 +52,7 @@ struct mr_journal {
     uint64_t position_end; /* at open */
     mr_log_block block;    /* being read */
     uint32_t block_row;
+    bool again; /* the entry just read is the next one */
     take_run *runs;
     size_t run_room;
     uint64_t starts[STREAMS_MAX];
@@ -179,6 +190,10 @@ mr_status mr_journal_append(mr_journal *journal, const micro_batch *batch,
     mr_builder_text(&columns[COLUMN_STARTS], journal->starts_bytes.data,
                     journal->starts_bytes.size);
     mr_builder_text(&columns[COLUMN_RUNS], journal->runs_bytes.data, journal->runs_bytes.size);
+    if (batch->cast != NULL)
+        mr_builder_text(&columns[COLUMN_CAST], batch->cast->data, batch->cast->size);
+    else
+        mr_builder_null(&columns[COLUMN_CAST]);
     if (journal->starts_bytes.failed || journal->runs_bytes.failed || journal->names_bytes.failed)
         return MR_OUT_OF_MEMORY(err);
     mr_batch *entry;
@@ -234,6 +249,7 @@ mr_status mr_journal_rewind(mr_journal *journal, uint64_t offset, mr_error *err)
 {
     mr_log_block_release(&journal->block);
     forget_names(journal);
+    journal->again = false;
     mr_log_start start = {.kind = offset > 0 ? MR_LOG_START_OFFSET : MR_LOG_START_FIRST,
                           .offset = offset};
     return mr_log_reader_seek(journal->reader, start, err);
@@ -319,9 +335,16 @@ static mr_status next_row(mr_journal *journal, mr_error *err)
     return mr_log_reader_next(journal->reader, &journal->block, err);
 }
 
+void mr_journal_again(mr_journal *journal)
+{
+    journal->again = true;
+}
+
 mr_status mr_journal_next(mr_journal *journal, journal_entry *out, mr_error *err)
 {
-    MR_TRY(next_row(journal, err));
+    if (!journal->again)
+        MR_TRY(next_row(journal, err));
+    journal->again = false;
     uint64_t offset = journal->block.base_offset + journal->block_row;
     MR_TRY(read_names(journal, err));
     *out = (journal_entry){.position = (uint64_t)number_at(journal, COLUMN_POSITION),
@@ -330,6 +353,9 @@ mr_status mr_journal_next(mr_journal *journal, journal_entry *out, mr_error *err
                            .starts = journal->starts,
                            .names = (const char *const *)journal->names,
                            .stream_count = journal->name_count};
+    const mr_column *cast = &journal->block.batch->columns[COLUMN_CAST];
+    if (!mr_column_is_null(cast, journal->block_row))
+        out->cast = mr_column_text(cast, journal->block_row);
     MR_TRY(decode_runs(journal, out, err));
     return decode_starts(journal, out, err);
 }

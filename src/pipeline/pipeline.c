@@ -176,23 +176,12 @@ static mr_status open_workers(mr_pipeline *pipeline, mr_error *err)
     pipeline->scratches = mr_alloc_zero((size_t)pipeline->workers, sizeof *pipeline->scratches);
     pipeline->worker_errors =
         mr_alloc_zero((size_t)pipeline->workers, sizeof *pipeline->worker_errors);
-    pipeline->model_scratches =
-        mr_alloc_zero((size_t)pipeline->workers, sizeof *pipeline->model_scratches);
-    if (pipeline->scratches == NULL || pipeline->worker_errors == NULL ||
-        pipeline->model_scratches == NULL)
+    if (pipeline->scratches == NULL || pipeline->worker_errors == NULL)
         return MR_OUT_OF_MEMORY(err);
     /* In stepped mode every worker's share is done by the caller: the shares matter, the threads do not. */
     MR_TRY(mr_pool_create(pipeline->options.stepped ? 1 : pipeline->workers, &pipeline->pool, err));
     if (pipeline->options.stepped)
         pipeline->workers = 1;
-    const plan_score *score = &pipeline->plan->score;
-    if (score->model == NULL)
-        return MR_OK;
-    pipeline->score_columns = mr_alloc_zero(score->column_count, sizeof *pipeline->score_columns);
-    if (pipeline->score_columns == NULL)
-        return MR_OUT_OF_MEMORY(err);
-    for (int i = 0; i < pipeline->workers; i++)
-        MR_TRY(mr_scratch_create(score->model, &pipeline->model_scratches[i], err));
     return MR_OK;
 }
 
@@ -231,7 +220,8 @@ static mr_status open_all(mr_pipeline *pipeline, mr_error *err)
     MR_TRY(run_commit_start(pipeline, err));
     if (!pipeline->at_rest && !pipeline->options.stepped)
         MR_TRY(mr_log_keep_up(pipeline->options.log, err));
-    return run_recover(pipeline, err);
+    MR_TRY(run_recover(pipeline, err));
+    return pipeline->at_rest ? MR_OK : run_cast_open(pipeline, err);
 }
 
 static mr_status open_pipeline(mr_plan *plan, const mr_pipeline_options *options, bool at_rest,
@@ -300,13 +290,9 @@ static void close_workers(mr_pipeline *pipeline)
     for (int i = 0; i < pipeline->workers; i++) {
         if (pipeline->scratches != NULL)
             mr_expr_scratch_deinit(&pipeline->scratches[i]);
-        if (pipeline->model_scratches != NULL)
-            mr_scratch_destroy(pipeline->model_scratches[i]);
     }
     mr_free(pipeline->scratches);
     mr_free(pipeline->worker_errors);
-    mr_free(pipeline->model_scratches);
-    mr_free(pipeline->score_columns);
 }
 
 static void close_rows(mr_pipeline *pipeline)
@@ -328,6 +314,7 @@ void mr_pipeline_close(mr_pipeline *pipeline)
     if (pipeline == NULL)
         return;
     run_commit_stop(pipeline);
+    run_cast_close(pipeline);
     for (size_t i = 0; i < pipeline->plan->view_count && pipeline->views != NULL; i++)
         run_view_close(&pipeline->views[i]);
     run_emits_close_views(pipeline);
@@ -366,6 +353,7 @@ static mr_status append_to_sinks(mr_pipeline *pipeline, const micro_batch *batch
         MR_TRY(run_sink_append(pipeline, &pipeline->sinks[i], batch, rows,
                                main_sink ? &pipeline->last_output : NULL, err));
     }
+    MR_TRY(run_shadow_append(pipeline, batch, err));
     MR_TRY(run_emits_append(pipeline, batch, err));
     MR_TRY(run_dead_flush(&pipeline->dead, err));
     for (size_t i = 0; i < pipeline->plan->source_count; i++)
@@ -414,6 +402,7 @@ static mr_status process(mr_pipeline *pipeline, micro_batch *batch, mr_error *er
 {
     for (size_t i = 0; i < pipeline->stream_count; i++)
         pipeline->starts[i] = mr_stream_ordinal(pipeline->streams[i]);
+    MR_TRY(run_cast_turn(pipeline, batch, err));
     MR_TRY(journal_batch(pipeline, batch, err));
     MR_TRY(run_rows(pipeline, batch, err));
     MR_TRY(mr_state_maintain(pipeline->state, err));

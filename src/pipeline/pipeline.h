@@ -20,6 +20,7 @@
 #include "log/log.h"
 #include "os/clock.h"
 #include "os/fs.h"
+#include "pipeline/models.h"
 
 typedef struct mr_plan mr_plan;
 typedef struct mr_pipeline mr_pipeline;
@@ -27,11 +28,13 @@ typedef struct mr_pipeline mr_pipeline;
 /* ---- plans ---- */
 
 /* Compiles a file. Topics named without a schema take it from `log` (may be NULL: then every source needs
- * one). Relative paths in the file are relative to the file's folder. Errors: file:line:column. */
-mr_status mr_plan_load(mr_fs *fs, mr_log *log, const char *path, mr_plan **out, mr_error *err);
+ * one), models by name from `models` (may be NULL, likewise). Relative paths in the file are relative to the file's
+ * folder. Errors: file:line:column. */
+mr_status mr_plan_load(mr_fs *fs, mr_log *log, mr_models *models, const char *path, mr_plan **out,
+                       mr_error *err);
 /* The same from text; `name` stands for the file in errors, `folder` for its folder. */
-mr_status mr_plan_compile(mr_fs *fs, mr_log *log, const char *text, size_t bytes, const char *name,
-                          const char *folder, mr_plan **out, mr_error *err);
+mr_status mr_plan_compile(mr_fs *fs, mr_log *log, mr_models *models, const char *text, size_t bytes,
+                          const char *name, const char *folder, mr_plan **out, mr_error *err);
 void mr_plan_release(mr_plan *plan); /* NULL is allowed */
 const char *mr_plan_name(const mr_plan *plan);
 uint64_t mr_plan_hash(const mr_plan *plan);
@@ -56,6 +59,7 @@ const char *mr_plan_main_sink(const mr_plan *plan);
 
 typedef struct mr_pipeline_options {
     mr_log *log;
+    mr_models *models; /* of a plan that names its model; else may be NULL */
     mr_fs *fs;
     mr_clock *clock;
     const char *home;               /* state and checkpoints live in <home>/pipelines/<name> */

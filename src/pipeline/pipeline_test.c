@@ -136,9 +136,9 @@ TEST(pipeline, a_silent_source_does_not_hold_up_the_other_for_ever)
     mr_flow_append_csv(&flow, "payments", "at", PAYMENTS,
                        "tx,at,customer,amount\n1,2024-01-01T00:00:10Z,1,5\n");
     mr_clock_sim_init(&clock, 0);
-    assert_ok(
-        mr_plan_compile(mr_fs_real(), flow.log, yaml, strlen(yaml), "t.yaml", "", &plan, &err),
-        &err);
+    assert_ok(mr_plan_compile(mr_fs_real(), flow.log, NULL, yaml, strlen(yaml), "t.yaml", "", &plan,
+                              &err),
+              &err);
     mr_pipeline_options options = {.log = flow.log,
                                    .fs = mr_fs_real(),
                                    .clock = &clock.clock,
@@ -202,8 +202,8 @@ TEST(pipeline, answers_for_one_key_while_at_rest)
         &flow, "payments", "at", PAYMENTS,
         "tx,at,customer,amount\n1,2024-01-01T00:00:10Z,1,5\n2,2024-01-01T00:00:20Z,1,7\n");
     mr_flow_run(&flow, first_plan, NULL);
-    assert_ok(mr_plan_compile(mr_fs_real(), flow.log, first_plan, strlen(first_plan), "t.yaml", "",
-                              &plan, &err),
+    assert_ok(mr_plan_compile(mr_fs_real(), flow.log, NULL, first_plan, strlen(first_plan),
+                              "t.yaml", "", &plan, &err),
               &err);
     mr_pipeline_options options = {.log = flow.log,
                                    .fs = mr_fs_real(),
@@ -245,7 +245,8 @@ static mr_status run_scene(const scene *here, mr_error *err)
         "aggregate: {w: {key: customer, window: tumbling 10s, aggregates: {n: count()}, sink: "
         "wins}}\n";
     mr_fs *fs = mr_fs_sim_fs(here->disk);
-    mr_status status = mr_plan_compile(fs, here->log, yaml, strlen(yaml), "t.yaml", "", &plan, err);
+    mr_status status =
+        mr_plan_compile(fs, here->log, NULL, yaml, strlen(yaml), "t.yaml", "", &plan, err);
     mr_pipeline_options options = {.log = here->log,
                                    .fs = fs,
                                    .clock = (mr_clock *)(uintptr_t)&here->clock.clock,

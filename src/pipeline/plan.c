@@ -144,135 +144,6 @@ static mr_status make_decide(plan_maker *maker)
     return MR_OK;
 }
 
-/* ---- score ---- */
-
-/* A folder is an artifact; what decides there is its model.json. */
-static mr_status hash_model(plan_maker *maker, plan_score *score)
-{
-    mr_file_info info;
-    MR_TRY(mr_fs_info(maker->fs, score->path, &info, maker->err));
-    const char *path =
-        info.is_folder ? mr_arena_printf(maker->arena, "%s/model.json", score->path) : score->path;
-    if (path == NULL)
-        return MR_OUT_OF_MEMORY(maker->err);
-    mr_bytes bytes = {0};
-    mr_status status = mr_fs_read_file(maker->fs, path, MR_MODEL_BYTES_MAX, &bytes, maker->err);
-    score->content_hash = mr_hash64(bytes.data, bytes.size);
-    mr_bytes_deinit(&bytes);
-    return status;
-}
-
-static mr_status open_model(plan_maker *maker, const mr_spec_score *from, plan_score *score)
-{
-    const char *path = from->model.text;
-    score->path = path[0] == '/' || maker->folder == NULL
-                      ? path
-                      : mr_arena_printf(maker->arena, "%s/%s", maker->folder, path);
-    if (score->path == NULL)
-        return MR_OUT_OF_MEMORY(maker->err);
-    mr_status status = mr_model_open(maker->fs, score->path, NULL, &score->model, maker->err);
-    if (status == MR_OK)
-        status = hash_model(maker, score);
-    if (status != MR_OK && maker->err != NULL) {
-        mr_error_prefix(maker->err, "model %s", score->path);
-        mr_error_place(maker->err, maker->plan->file, from->model.line, from->model.column);
-    }
-    return status;
-}
-
-static const mr_spec_pair *input_pair(const mr_spec_score *from, const char *input)
-{
-    for (size_t i = 0; i < from->inputs.count; i++)
-        if (strcmp(from->inputs.items[i].name.text, input) == 0)
-            return &from->inputs.items[i];
-    return NULL;
-}
-
-static mr_status check_inputs_known(plan_maker *maker, const mr_spec_score *from,
-                                    const mr_model *model)
-{
-    for (size_t i = 0; i < from->inputs.count; i++) {
-        const mr_spec_text *name = &from->inputs.items[i].name;
-        if (mr_model_input_find(model, name->text) < 0)
-            return PLAN_FAIL(maker, name, MR_INVALID, "the model has no input %s", name->text);
-    }
-    return MR_OK;
-}
-
-/* The model's inputs come first, under the model's names; the frame's other columns follow, so that a refusal
- * can tell what is there. */
-static mr_status bind_model(plan_maker *maker, const mr_spec_score *from, const mr_schema *frame,
-                            plan_score *score)
-{
-    const mr_model_signature *signature = &score->model->signature;
-    size_t inputs = signature->input_count, count = 0;
-    mr_field *fields = MR_ARENA_ARRAY(maker->arena, mr_field, inputs + frame->field_count);
-    score->columns = MR_ARENA_ARRAY(maker->arena, uint32_t, inputs + frame->field_count);
-    if (fields == NULL || score->columns == NULL)
-        return MR_OUT_OF_MEMORY(maker->err);
-    for (size_t i = 0; i < inputs; i++) {
-        const mr_spec_pair *pair = input_pair(from, signature->input_names[i]);
-        uint32_t column = 0;
-        if (pair != NULL)
-            MR_TRY(plan_find_column(maker, &pair->value, frame, &column));
-        int same = mr_schema_find(frame, signature->input_names[i]);
-        if (pair == NULL && same < 0)
-            continue;
-        score->columns[count] = pair != NULL ? column : (uint32_t)same;
-        fields[count] = frame->fields[score->columns[count]];
-        fields[count++].name = signature->input_names[i];
-    }
-    for (uint32_t i = 0; i < frame->field_count; i++) {
-        bool taken = mr_model_input_find(score->model, frame->fields[i].name) >= 0;
-        if (taken || count >= MR_FIELDS_MAX)
-            continue;
-        score->columns[count] = i;
-        fields[count++] = frame->fields[i];
-    }
-    mr_schema *schema = NULL;
-    MR_TRY(mr_schema_create(fields, count, &schema, maker->err));
-    mr_status status = mr_model_bind(score->model, schema, &score->binding, maker->err);
-    score->column_count = (uint32_t)count;
-    mr_schema_release(schema);
-    if (status == MR_INVALID)
-        mr_error_place(maker->err, maker->plan->file, from->line, from->column);
-    return status;
-}
-
-static mr_status add_score_columns(plan_maker *maker, const mr_spec_score *from, plan_score *score)
-{
-    const char *name = from->output.text != NULL ? from->output.text : "score";
-    score->margin = from->kind.text != NULL && strcmp(from->kind.text, "margin") == 0;
-    if (from->kind.text != NULL && !score->margin && strcmp(from->kind.text, "probability") != 0)
-        return PLAN_FAIL(maker, &from->kind, MR_INVALID,
-                         "kind: '%s' is neither probability nor margin", from->kind.text);
-    score->first_output = (uint32_t)maker->field_count;
-    mr_field *fields;
-    MR_TRY(mr_results_fields(score->model, name, score->margin, maker->arena, &fields,
-                             &score->output_count, maker->err));
-    for (uint32_t i = 0; i < score->output_count; i++)
-        MR_TRY(plan_add_field(maker, &from->model, fields[i].name, fields[i].type,
-                              fields[i].nullable));
-    return MR_OK;
-}
-
-static mr_status make_score(plan_maker *maker)
-{
-    const mr_spec_score *from = &maker->spec->score;
-    plan_score *score = &maker->plan->score;
-    if (from->model.text == NULL)
-        return MR_OK;
-    MR_TRY(open_model(maker, from, score));
-    MR_TRY(check_inputs_known(maker, from, score->model));
-    mr_schema *frame = NULL;
-    MR_TRY(plan_frame_schema(maker, &frame));
-    mr_status status = bind_model(maker, from, frame, score);
-    mr_schema_release(frame);
-    if (status == MR_OK)
-        status = add_score_columns(maker, from, score);
-    return status;
-}
-
 /* ---- the whole ---- */
 
 static mr_status start_frame(plan_maker *maker)
@@ -317,7 +188,7 @@ static mr_status make_plan(plan_maker *maker)
     MR_TRY(make_filter(maker));
     MR_TRY(plan_make_views(maker));
     MR_TRY(make_late(maker, later));
-    MR_TRY(make_score(maker));
+    MR_TRY(plan_make_score(maker));
     MR_TRY(make_decide(maker));
     MR_TRY(plan_frame_schema(maker, &plan->frame));
     MR_TRY(plan_make_sinks(maker));
@@ -336,8 +207,8 @@ static mr_status new_plan(const char *name, mr_plan **out, mr_error *err)
     return plan->file != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
 }
 
-mr_status mr_plan_compile(mr_fs *fs, mr_log *log, const char *text, size_t bytes, const char *name,
-                          const char *folder, mr_plan **out, mr_error *err)
+mr_status mr_plan_compile(mr_fs *fs, mr_log *log, mr_models *models, const char *text, size_t bytes,
+                          const char *name, const char *folder, mr_plan **out, mr_error *err)
 {
     *out = NULL;
     mr_plan *plan = NULL;
@@ -350,6 +221,7 @@ mr_status mr_plan_compile(mr_fs *fs, mr_log *log, const char *text, size_t bytes
                               .spec = spec,
                               .fs = fs,
                               .log = log,
+                              .models = models,
                               .folder = folder,
                               .arena = &plan->arena,
                               .err = err};
@@ -370,7 +242,8 @@ mr_status mr_plan_compile(mr_fs *fs, mr_log *log, const char *text, size_t bytes
     return MR_OK;
 }
 
-mr_status mr_plan_load(mr_fs *fs, mr_log *log, const char *path, mr_plan **out, mr_error *err)
+mr_status mr_plan_load(mr_fs *fs, mr_log *log, mr_models *models, const char *path, mr_plan **out,
+                       mr_error *err)
 {
     *out = NULL;
     mr_bytes text = {0};
@@ -382,8 +255,8 @@ mr_status mr_plan_load(mr_fs *fs, mr_log *log, const char *path, mr_plan **out, 
         folder[slash - path] = '\0';
     }
     if (status == MR_OK)
-        status =
-            mr_plan_compile(fs, log, (const char *)text.data, text.size, path, folder, out, err);
+        status = mr_plan_compile(fs, log, models, (const char *)text.data, text.size, path, folder,
+                                 out, err);
     mr_bytes_deinit(&text);
     return status;
 }
@@ -403,7 +276,6 @@ void mr_plan_release(mr_plan *plan)
     plan_release_columns(&plan->early);
     plan_release_columns(&plan->late);
     plan_release_columns(&plan->decide);
-    mr_binding_destroy(plan->score.binding);
     mr_model_close(plan->score.model);
     mr_schema_release(plan->frame);
     mr_arena_deinit(&plan->arena);

@@ -86,19 +86,35 @@ static void write_view(mr_bytes *out, const mr_plan *plan, const plan_view *view
     mr_bytes_append_byte(out, '\n');
 }
 
+static const char *column_of(const plan_score *score, const char *input)
+{
+    for (size_t i = 0; i < score->inputs.count; i++)
+        if (strcmp(score->inputs.items[i].name.text, input) == 0)
+            return score->inputs.items[i].value.text;
+    return input;
+}
+
+static void write_file_model(mr_bytes *out, const mr_plan *plan)
+{
+    const plan_score *score = &plan->score;
+    const mr_model_signature *signature = &score->model->signature;
+    mr_bytes_printf(out, "score %s %016llx %s, %u inputs\n", score->model->kind->name,
+                    (unsigned long long)score->content_hash, signature->objective,
+                    signature->input_count);
+    for (uint32_t i = 0; i < signature->input_count; i++)
+        mr_bytes_printf(out, "  %s <- %s\n", signature->input_names[i],
+                        column_of(score, signature->input_names[i]));
+}
+
 static void write_score(mr_bytes *out, const mr_plan *plan)
 {
     const plan_score *score = &plan->score;
     if (score->model == NULL)
         return;
-    const mr_model_signature *signature = &score->model->signature;
-    mr_bytes_printf(out, "score %s %016llx %s, %u inputs\n", score->model->kind->name,
-                    (unsigned long long)score->content_hash, signature->objective,
-                    signature->input_count);
-    const uint32_t *fields = mr_binding_fields(score->binding);
-    for (uint32_t i = 0; i < signature->input_count; i++)
-        mr_bytes_printf(out, "  %s <- %s\n", signature->input_names[i],
-                        plan->frame->fields[score->columns[fields[i]]].name);
+    if (score->reference != NULL)
+        mr_bytes_printf(out, "score %s\n", score->reference);
+    else
+        write_file_model(out, plan);
     mr_bytes_append_text(out, "  gives ");
     write_schema(out, plan->frame, score->first_output, score->output_count);
     mr_bytes_append_byte(out, '\n');

@@ -14,6 +14,7 @@
 #include "feature/view.h"
 #include "log/log.h"
 #include "model/results.h"
+#include "pipeline/models.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/spec.h"
 
@@ -71,15 +72,20 @@ typedef struct plan_view {
 } plan_view;
 
 typedef struct plan_score {
-    const char *path;
-    mr_model *model; /* NULL: the plan scores nothing */
-    mr_binding *binding;
-    uint32_t *columns; /* frame column of each field the binding knows */
-    uint32_t column_count;
-    uint32_t first_output;
-    uint32_t output_count;
+    const char *path; /* a file or folder; NULL: the model is named */
+    const char *
+        reference; /* "fraud@champion", which may stand for another version tomorrow; NULL: a file */
+    uint64_t content_hash; /* of a file's bytes */
+    mr_model *
+        model; /* what the plan was compiled with: it says what results look like. NULL: the plan scores nothing */
+    mr_spec_pairs inputs;    /* model input: column */
+    mr_spec_rollout rollout; /* as declared */
     bool margin;
-    uint64_t content_hash; /* of the model's bytes */
+    const char *output;
+    mr_field *results; /* of the model, from first_output on */
+    uint32_t result_count;
+    uint32_t first_output;
+    uint32_t output_count; /* results; of a named model also its version and role */
 } plan_score;
 
 typedef struct plan_sink {
@@ -141,7 +147,8 @@ typedef struct plan_maker {
     mr_plan *plan;
     const mr_spec *spec;
     mr_fs *fs;
-    mr_log *log; /* may be NULL */
+    mr_log *log;       /* may be NULL */
+    mr_models *models; /* may be NULL */
     const char *folder;
     mr_arena *arena; /* the plan's */
     mr_error *err;
@@ -192,5 +199,14 @@ mr_status plan_frame_schema(plan_maker *maker, mr_schema **out);
 mr_status plan_find_column(plan_maker *maker, const mr_spec_text *name, const mr_schema *schema,
                            uint32_t *out_index);
 void plan_release_columns(plan_columns *columns);
+
+/* ---- plan_score.c ---- */
+
+mr_status plan_make_score(plan_maker *maker);
+/* Finds a model's inputs among the columns that are there when it scores. *out_columns: the frame column of each field
+ * the binding knows; the caller frees both. */
+mr_status plan_bind_model(const mr_plan *plan, const mr_field *fields, size_t field_count,
+                          const mr_model *model, mr_binding **out, uint32_t **out_columns,
+                          uint32_t *out_count, mr_error *err);
 
 #endif

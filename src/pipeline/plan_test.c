@@ -77,7 +77,7 @@ static mr_status compile(const char *text, mr_plan **out, mr_error *err)
     mr_error ignored;
     assert_ok(mr_fs_sim_create(&(mr_fs_sim_options){.seed = 1}, &disk, &ignored), &ignored);
     mr_status status =
-        mr_plan_compile(mr_fs_sim_fs(disk), NULL, text, strlen(text), "t.yaml", "", out, err);
+        mr_plan_compile(mr_fs_sim_fs(disk), NULL, NULL, text, strlen(text), "t.yaml", "", out, err);
     mr_fs_sim_destroy(disk);
     return status;
 }
@@ -142,8 +142,8 @@ TEST(plan, survives_failing_allocations)
     for (int64_t n = 0; plan == NULL; n++) {
         mr_error err = {0};
         mr_memory_fail_after(n, false);
-        mr_status status =
-            mr_plan_compile(mr_fs_real(), NULL, whole, strlen(whole), "t.yaml", "", &plan, &err);
+        mr_status status = mr_plan_compile(mr_fs_real(), NULL, NULL, whole, strlen(whole), "t.yaml",
+                                           "", &plan, &err);
         mr_memory_fail_after(-1, false);
         assert_true(status == MR_OK || status == MR_NO_MEMORY);
     }

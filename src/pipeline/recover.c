@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FLOW_VERSION   1
+#define FLOW_VERSION   2   /* 1 had no cast */
 #define SLOTS_IDLE     16  /* written in a step when nothing came in, */
 #define ROWS_PER_SLOT  256 /* else one for so many rows of the micro-batch before */
 #define SLOTS_IN_HASTE 64  /* retention is near */
@@ -42,6 +42,18 @@ static void encode_flow(const mr_pipeline *pipeline, mr_bytes *out)
         mr_bytes_append_u64(out, mr_stream_ordinal(stream));
     }
     run_emits_encode(pipeline, out);
+    const mr_bytes *cast = pipeline->cast != NULL ? &pipeline->cast->text : &pipeline->replay_cast;
+    mr_bytes_append_u32(out, (uint32_t)cast->size);
+    mr_bytes_append(out, cast->data, cast->size);
+}
+
+static void decode_cast(mr_pipeline *pipeline, mr_reader *reader)
+{
+    size_t bytes = mr_reader_u32(reader);
+    const uint8_t *text = mr_reader_bytes(reader, bytes);
+    mr_bytes_clear(&pipeline->replay_cast);
+    if (!reader->failed)
+        mr_bytes_append(&pipeline->replay_cast, text, bytes);
 }
 
 static mr_stream *find_stream(mr_pipeline *pipeline, const char *name, size_t bytes,
@@ -92,7 +104,7 @@ static mr_status decode_flow(mr_pipeline *pipeline, const mr_bytes *flow, uint64
     uint32_t version = mr_reader_u32(&reader);
     *out_journal = mr_reader_u64(&reader);
     uint32_t count = mr_reader_u32(&reader);
-    if (version != FLOW_VERSION)
+    if (version < 1 || version > FLOW_VERSION)
         return MR_FAIL(err, MR_UNSUPPORTED,
                        "the checkpoint's flow has version %u, this program reads %d", version,
                        FLOW_VERSION);
@@ -108,6 +120,8 @@ static mr_status decode_flow(mr_pipeline *pipeline, const mr_bytes *flow, uint64
     }
     if (!reader.failed)
         MR_TRY(run_emits_decode(pipeline, &reader, err));
+    if (!reader.failed && version >= 2)
+        decode_cast(pipeline, &reader);
     return reader.failed ? MR_FAIL(err, MR_CORRUPT, "the checkpoint's flow is cut short") : MR_OK;
 }
 

@@ -5,6 +5,7 @@
  *   rows.c ...... the rows of each source in one micro-batch: check, filter, derive
  *   eval.c ...... expressions over row ranges, on all workers
  *   stage.c ..... features, derive, score, decide
+ *   cast.c ...... which versions of the model play; cast_follow.c: when others do; cast_score.c: what they say
  *   sink.c ...... appending what the sinks lack
  *   commit.c .... making it durable, beside the flow
  *   recover.c ... checkpoint, replay
@@ -17,6 +18,7 @@
 #include "feature/view.h"
 #include "log/log.h"
 #include "os/thread.h"
+#include "pipeline/cast.h"
 #include "pipeline/dead.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/plan_internal.h"
@@ -57,6 +59,8 @@ typedef struct micro_batch {
     bool replayed;     /* the journal has it already */
     int64_t append_us; /* wall time of the oldest record; 0: unknown */
     int64_t time_max;  /* newest event time */
+    const mr_bytes *
+        cast; /* the text of a cast that is new from here on, for the journal; NULL: the old one goes on */
     source_rows sources[MR_SOURCES_MAX];
 } micro_batch;
 
@@ -90,12 +94,15 @@ typedef struct journal_entry {
     const uint64_t *starts;
     const char *const *names; /* of the streams: "payments/0" */
     size_t stream_count;
+    mr_text cast; /* bytes NULL: as before */
 } journal_entry;
 
 /* Reads on from that entry (0: the first that is kept). */
 mr_status mr_journal_rewind(mr_journal *journal, uint64_t offset, mr_error *err);
 /* MR_END behind the last entry that was there at open. */
 mr_status mr_journal_next(mr_journal *journal, journal_entry *out, mr_error *err);
+/* The entry that was just read comes once more. */
+void mr_journal_again(mr_journal *journal);
 /* The position behind the last entry that was there at open, 0 when there was none. */
 uint64_t mr_journal_position_end(const mr_journal *journal);
 
@@ -214,8 +221,12 @@ struct mr_pipeline {
     mr_view_step *steps;
     mr_expr_scratch *scratches; /* one per worker */
     mr_error *worker_errors;
-    mr_scratch **model_scratches;
-    mr_column *score_columns;
+    run_cast *cast;             /* NULL: scores nothing, or not yet */
+    bool cast_told;             /* the journal has its text, from this process */
+    mr_bytes replay_cast;       /* replaying: the text that holds for `replay`; empty: unknown */
+    struct cast_follow *follow; /* NULL: the model is a file */
+    run_sink shadow;            /* what shadows said; topic NULL: none yet */
+    mr_builder shadow_rows;     /* of this micro-batch; schema NULL: no shadow yet */
     uint32_t *selection;
     uint32_t rows_max;
     mr_batch *last_output;
@@ -269,6 +280,23 @@ mr_status run_reject_row(mr_pipeline *pipeline, const micro_batch *batch, const 
                          const char *reason, mr_error *err);
 /* stage.c */
 mr_status run_stages(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
+/* Computed columns over the rows, one after the other. */
+mr_status run_compute(mr_pipeline *pipeline, const plan_columns *columns, source_rows *rows,
+                      mr_error *err);
+/* cast_score.c: all parts of the cast over the rows. */
+mr_status run_score(mr_pipeline *pipeline, source_rows *rows, mr_error *err);
+/* One part alone, in the plan's columns. */
+mr_status run_score_as(mr_pipeline *pipeline, const cast_part *part, source_rows *rows,
+                       mr_error *err);
+/* cast_shadow.c: what the shadows said of these rows, by their `decide`. */
+mr_status run_shadow_rows(mr_pipeline *pipeline, const micro_batch *batch, const source_rows *rows,
+                          mr_error *err);
+mr_status run_shadow_append(mr_pipeline *pipeline, const micro_batch *batch, mr_error *err);
+/* cast_follow.c */
+mr_status run_cast_open(mr_pipeline *pipeline, mr_error *err); /* after recovery has ended */
+void run_cast_close(mr_pipeline *pipeline);
+/* The cast for this micro-batch: the journal's in a replay, else the newest that is ready. */
+mr_status run_cast_turn(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
 /* commit.c */
 mr_status run_commit_start(mr_pipeline *pipeline, mr_error *err);
 void run_commit_stop(mr_pipeline *pipeline);

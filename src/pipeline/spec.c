@@ -5,6 +5,7 @@
 #include "pipeline/spec.h"
 
 #include "base/assert.h"
+#include "base/number.h"
 #include "base/time.h"
 #include "data/expr.h"
 
@@ -379,12 +380,64 @@ static mr_status read_views(spec_reader *reader, const mr_yaml *node, void *to)
     return MR_OK;
 }
 
+bool mr_spec_share(const char *text, uint32_t *out_millionths)
+{
+    double value;
+    size_t size = strlen(text), used = 0;
+    if (mr_number_parse_float64(text, size, &value, &used) != MR_NUMBER_OK)
+        return false;
+    bool percent = used + 1 == size && text[used] == '%';
+    value *= percent ? 1e4 : 1e6;
+    if ((used != size && !percent) || !(value >= 0 && value <= 1e6))
+        return false;
+    *out_millionths = (uint32_t)(value + 0.5);
+    return true;
+}
+
+static const key_rule canary_keys[] = {
+    KEY(mr_spec_canary, "model", read_text, model, true, "name@alias or name@version"),
+    KEY(mr_spec_canary, "share", read_text, share, true,
+        "how much of the keys it decides: 10%, 0.5%"),
+    KEY(mr_spec_canary, "key", read_text, key, false,
+        "the column by which records stay with one version; the first feature view's key"),
+    KEY(mr_spec_canary, "salt", read_text, salt, false,
+        "another salt chooses other keys; the model's name"),
+    KEY_END};
+
+static mr_status read_canary(spec_reader *reader, const mr_yaml *node, void *to)
+{
+    return read_section(reader, node, "canary", canary_keys, to);
+}
+
+static const key_rule rollout_keys[] = {KEY(mr_spec_rollout, "shadow", read_texts, shadow, false,
+                                            "versions that score every record and decide none"),
+                                        KEY(mr_spec_rollout, "canary", read_canary, canary, false,
+                                            "a version that decides a share of the keys"),
+                                        KEY_END};
+
+static mr_status read_rollout(spec_reader *reader, const mr_yaml *node, void *to)
+{
+    return read_section(reader, node, "rollout", rollout_keys, to);
+}
+
+mr_status mr_spec_read_rollout(const mr_yaml *root, const char *file, mr_arena *arena,
+                               mr_spec_rollout *out, mr_error *err)
+{
+    spec_reader reader = {file, arena, err};
+    *out = (mr_spec_rollout){0};
+    return read_rollout(&reader, root, out);
+}
+
 static const key_rule score_keys[] = {
-    KEY(mr_spec_score, "model", read_text, model, true, "a model file or artifact folder"),
+    KEY(mr_spec_score, "model", read_text, model, true,
+        "a model file, an artifact folder, or name@alias of the registry"),
     KEY(mr_spec_score, "inputs", read_pairs, inputs, false,
         "model input: column, where the names differ"),
     KEY(mr_spec_score, "output", read_text, output, false, "name of the score column (score)"),
-    KEY(mr_spec_score, "kind", read_text, kind, false, "probability (default) or margin"), KEY_END};
+    KEY(mr_spec_score, "kind", read_text, kind, false, "probability (default) or margin"),
+    KEY(mr_spec_score, "rollout", read_rollout, rollout, false,
+        "other versions of a model by name that see the records; may be set at run time, too"),
+    KEY_END};
 
 static mr_status read_score(spec_reader *reader, const mr_yaml *node, void *to)
 {
@@ -562,6 +615,8 @@ void mr_spec_reference(mr_bytes *out)
     write_table(out, "`sources.NAME`", source_keys);
     write_table(out, "`features.NAME`", view_keys);
     write_table(out, "`score`", score_keys);
+    write_table(out, "`score: rollout`", rollout_keys);
+    write_table(out, "`score: rollout: canary`", canary_keys);
     write_table(out, "`sink` and `route[].sink` (or the topic's name alone)", sink_keys);
     write_table(out, "`aggregate.NAME`", emit_keys);
 }

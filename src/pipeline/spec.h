@@ -85,11 +85,25 @@ typedef struct mr_spec_view {
         names; /* pattern of {view} {aggregate} {window}; NULL: {view}_{aggregate}_{window} */
 } mr_spec_view;
 
+/* Who else sees the records: `score: rollout:`, or set at run time. */
+typedef struct mr_spec_canary {
+    mr_spec_text model;
+    mr_spec_text share; /* "10%" */
+    mr_spec_text key;   /* a column; NULL: the first feature view's key */
+    mr_spec_text salt;  /* NULL: the model's name */
+} mr_spec_canary;
+
+typedef struct mr_spec_rollout {
+    mr_spec_texts shadow;
+    mr_spec_canary canary; /* model.text NULL: none */
+} mr_spec_rollout;
+
 typedef struct mr_spec_score {
     mr_spec_text model;   /* a file, a folder, or name@alias */
     mr_spec_pairs inputs; /* model input: column */
     mr_spec_text output;  /* column name; NULL: score */
     mr_spec_text kind;    /* probability (default) or margin */
+    mr_spec_rollout rollout;
     uint32_t line, column;
 } mr_spec_score;
 
@@ -137,6 +151,11 @@ typedef struct mr_spec {
 /* Reads the tree; texts point into it. */
 mr_status mr_spec_read(const mr_yaml *root, const char *file, mr_arena *arena, mr_spec *out,
                        mr_error *err);
+/* A rollout alone, as it is set at run time. */
+mr_status mr_spec_read_rollout(const mr_yaml *root, const char *file, mr_arena *arena,
+                               mr_spec_rollout *out, mr_error *err);
+/* "10%", "0.5%", "1" -> millionths; false when it is none. */
+bool mr_spec_share(const char *text, uint32_t *out_millionths);
 /* "90s", "1h30m", "7d", ...; false when it is none, or more than a hundred years. */
 bool mr_spec_duration(const char *text, int64_t *out_us);
 /* The keys of every section with what they mean, as Markdown: the reference page. */

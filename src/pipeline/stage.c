@@ -12,8 +12,8 @@
 
 /* ---- computed columns ---- */
 
-static mr_status compute(mr_pipeline *pipeline, const plan_columns *columns, source_rows *rows,
-                         mr_error *err)
+mr_status run_compute(mr_pipeline *pipeline, const plan_columns *columns, source_rows *rows,
+                      mr_error *err)
 {
     eval_item items[64];
     for (size_t i = 0; i < columns->count;) {
@@ -153,53 +153,6 @@ static mr_status features(mr_pipeline *pipeline, micro_batch *batch, mr_error *e
     return status;
 }
 
-/* ---- score ---- */
-
-typedef struct score_task {
-    mr_pipeline *pipeline;
-    uint32_t rows;
-    mr_results results;
-} score_task;
-
-static void score_range(void *context, int worker)
-{
-    const score_task *task = context;
-    mr_pipeline *pipeline = task->pipeline;
-    const plan_score *score = &pipeline->plan->score;
-    uint32_t first, count;
-    run_range(task->rows, worker, pipeline->workers, &first, &count);
-    mr_error *err = &pipeline->worker_errors[worker];
-    mr_error_clear(err);
-    if (count == 0)
-        return;
-    mr_model_out out = mr_results_out(&task->results, first);
-    err->status = mr_model_score(score->model, score->binding, pipeline->score_columns, first,
-                                 count, &out, pipeline->model_scratches[worker], err);
-}
-
-static mr_status score(mr_pipeline *pipeline, source_rows *rows, mr_error *err)
-{
-    const plan_score *plan = &pipeline->plan->score;
-    if (plan->model == NULL)
-        return MR_OK;
-    for (uint32_t i = 0; i < plan->column_count; i++)
-        pipeline->score_columns[i] = rows->columns[plan->columns[i]];
-    score_task task = {.pipeline = pipeline, .rows = rows->count};
-    MR_TRY(mr_results_init(&task.results, plan->model, plan->margin, rows->count, err));
-    if (rows->count >= PARALLEL_STEPS_MIN)
-        mr_pool_run(pipeline->pool, score_range, &task);
-    else
-        for (int worker = 0; worker < pipeline->workers; worker++)
-            score_range(&task, worker);
-    mr_status status = run_worker_error(pipeline, err);
-    if (status == MR_OK) {
-        rows->column_count = plan->first_output + plan->output_count;
-        status = mr_results_columns(&task.results, &rows->columns[plan->first_output], err);
-    }
-    mr_results_deinit(&task.results);
-    return status;
-}
-
 /* ---- all of it ---- */
 
 mr_status run_stages(mr_pipeline *pipeline, micro_batch *batch, mr_error *err)
@@ -207,13 +160,16 @@ mr_status run_stages(mr_pipeline *pipeline, micro_batch *batch, mr_error *err)
     const mr_plan *plan = pipeline->plan;
     source_rows *rows = &batch->sources[plan->on];
     if (rows->count > 0)
-        MR_TRY(compute(pipeline, &plan->early, rows, err));
+        MR_TRY(run_compute(pipeline, &plan->early, rows, err));
     MR_TRY(run_rows_filter(pipeline, plan->filter, rows, err));
     MR_TRY(run_emits_batch(pipeline, batch, err));
     MR_TRY(features(pipeline, batch, err));
     if (rows->count == 0)
         return MR_OK;
-    MR_TRY(compute(pipeline, &plan->late, rows, err));
-    MR_TRY(score(pipeline, rows, err));
-    return compute(pipeline, &plan->decide, rows, err);
+    MR_TRY(run_compute(pipeline, &plan->late, rows, err));
+    if (pipeline->at_rest)
+        return MR_OK; /* only state is asked for */
+    MR_TRY(run_score(pipeline, rows, err));
+    MR_TRY(run_compute(pipeline, &plan->decide, rows, err));
+    return run_shadow_rows(pipeline, batch, rows, err);
 }

@@ -168,6 +168,22 @@ static mr_status take_live(mr_pipeline *pipeline, micro_batch *batch, mr_error *
     return merge(pipeline, batch, heads, count, err);
 }
 
+static bool casts_anew(const mr_pipeline *pipeline, const journal_entry *entry)
+{
+    const mr_bytes *now = &pipeline->replay_cast;
+    return entry->cast.bytes != NULL &&
+           (entry->cast.size != now->size || memcmp(entry->cast.bytes, now->data, now->size) != 0);
+}
+
+static mr_status note_cast(mr_pipeline *pipeline, const journal_entry *entry, mr_error *err)
+{
+    if (!casts_anew(pipeline, entry))
+        return MR_OK;
+    mr_bytes_clear(&pipeline->replay_cast);
+    mr_bytes_append(&pipeline->replay_cast, entry->cast.bytes, entry->cast.size);
+    return pipeline->replay_cast.failed ? MR_OUT_OF_MEMORY(err) : MR_OK;
+}
+
 /* Reads journal entries ahead until a micro-batch's worth of runs is there, or the journal ends. */
 static mr_status load_replay(mr_pipeline *pipeline, mr_error *err)
 {
@@ -181,6 +197,11 @@ static mr_status load_replay(mr_pipeline *pipeline, mr_error *err)
         if (status == MR_END)
             break;
         MR_TRY(status);
+        if (rows > 0 && casts_anew(pipeline, &entry)) {
+            mr_journal_again(pipeline->journal); /* a micro-batch has one cast */
+            break;
+        }
+        MR_TRY(note_cast(pipeline, &entry, err));
         MR_TRY(run_replay_map(pipeline, &entry, err));
         uint64_t wanted = pipeline->position + rows;
         uint64_t skip = wanted > entry.position ? wanted - entry.position : 0;

@@ -12,7 +12,7 @@ FUZZ(yaml)
     mr_error err = {0};
     if (mr_fs_sim_create(&(mr_fs_sim_options){.seed = 1}, &disk, &err) != MR_OK)
         return 0;
-    mr_status status = mr_plan_compile(mr_fs_sim_fs(disk), NULL, (const char *)data, size,
+    mr_status status = mr_plan_compile(mr_fs_sim_fs(disk), NULL, NULL, (const char *)data, size,
                                        "fuzz.yaml", "", &plan, &err);
     MR_ASSERT(status == MR_OK || err.text[0] != '\0');
     mr_plan_release(plan);
