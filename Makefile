@@ -105,9 +105,9 @@ fuzz:
 	@tools/setup.sh fuzz
 	@tools/fuzz.sh $(or $(SECONDS),60) $(T)
 
-## make soak      crash and simulation tests without end (stop with ^C)
+## make soak      memcheck, then crash and simulation tests without end (stop with ^C)
 soak:
-	@tools/setup.sh test
+	@tools/setup.sh soak
 	@tools/soak.sh
 
 ## make demo      card payments in, decisions out

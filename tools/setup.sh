@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages a target needs, and only those that are missing. Says nothing when all are there.
-#   tools/setup.sh build|test|bench|peers|fuzz|tidy
+#   tools/setup.sh build|test|soak|bench|peers|fuzz|tidy
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 build="gcc make pkg-config libc6-dev libisal-dev libyaml-dev libzstd-dev liblz4-dev zlib1g-dev libpcre2-dev
        libjansson-dev libxxhash-dev libxgboost0"
 tests="$build libcmocka-dev python3"
+soak="$tests valgrind"
 bench="$build g++ libxgboost-dev libsimdjson-dev python3 python3-venv"
 peers="openjdk-17-jdk-headless maven" # other makers' programs that are measured beside ours
 fuzz="$build libcmocka-dev clang-14 libclang-rt-14-dev"
@@ -16,18 +17,19 @@ tidy="$build libcmocka-dev clang-14 clang-format-14 clang-tidy-14 cppcheck"
 case "${1:-}" in
 build) wanted=$build ;;
 test) wanted=$tests ;;
+soak) wanted=$soak ;;
 bench) wanted=$bench ;;
 peers) wanted=$peers ;;
 fuzz) wanted=$fuzz ;;
 tidy) wanted=$tidy ;;
-*) echo "usage: tools/setup.sh build|test|bench|peers|fuzz|tidy" >&2; exit 2 ;;
+*) echo "usage: tools/setup.sh build|test|soak|bench|peers|fuzz|tidy" >&2; exit 2 ;;
 esac
 
 # Elsewhere nothing is installed: either the libraries are there already, or we say which are not.
 check_by_pkg_config() {
     local libraries missing="" library
     libraries=$(sed -n 's/^PACKAGES := //p' Makefile)
-    [ "$1" = test ] || [ "$1" = fuzz ] || [ "$1" = tidy ] && libraries="$libraries cmocka"
+    [ "$1" = test ] || [ "$1" = soak ] || [ "$1" = fuzz ] || [ "$1" = tidy ] && libraries="$libraries cmocka"
     for library in $libraries; do
         pkg-config --exists "$library" 2>/dev/null || missing="$missing $library"
     done

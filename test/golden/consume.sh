@@ -18,7 +18,6 @@ run consume t --from time=never
 run consume nothing
 for _ in 1 2 3 4; do run consume t --position p --max 2 --fields id; done
 millrace consume t --follow --fields id --from offset=4 > followed &
-sleep 0.5
 echo '{"id":6,"at":"2024-05-07","note":""}' | millrace -q produce t --format jsonl
 for _ in $(seq 100); do grep -q 6 followed && break; sleep 0.1; done
 kill -INT $!
