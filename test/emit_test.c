@@ -303,8 +303,8 @@ TEST(emit, windows_survive_interruptions)
         for (bool done = false; !done;) {
             mr_plan *plan;
             mr_pipeline *pipeline;
-            assert_ok(mr_plan_compile(mr_fs_real(), flow.log, NULL, text, strlen(text), "t.yaml", "",
-                                      &plan, &err),
+            assert_ok(mr_plan_compile(mr_fs_real(), flow.log, NULL, text, strlen(text), "t.yaml",
+                                      "", &plan, &err),
                       &err);
             mr_pipeline_options options = {.log = flow.log,
                                            .fs = mr_fs_real(),

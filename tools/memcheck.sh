@@ -5,9 +5,10 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 rooms=("$@")
-# Left out: rooms with threads and real processes, which say nothing new here and take hours.
+# Left out: rooms with threads and real processes, which say nothing new here and take hours; and `expr`, because the
+# code that PCRE2 compiles reads whole vectors behind the end of a text, as its makers say, and cannot be told apart.
 [ ${#rooms[@]} = 0 ] && rooms=(base64 utf8 hash time number notice status arena buffer bytes reader memory arrow batch
-    schema input decoder_hostile decoder decoder_property json_scan metrics artifact expr slot heap table tile exact
+    schema input decoder_hostile decoder decoder_property json_scan metrics artifact slot heap table tile exact
     aggregate plan model tree behaviour)
 make --no-print-directory -j"$(nproc)" MODE=debug build/debug/unit-test || exit 1
 failed=0

@@ -6,8 +6,8 @@ static mr_status print_plan(mr_session *session, mr_log *log, mr_error *err)
 {
     mr_plan *plan = NULL;
     mr_bytes text = {0};
-    MR_TRY(
-        mr_plan_load(session->fs, log, NULL, mr_arguments_operand(&session->arguments, 0), &plan, err));
+    MR_TRY(mr_plan_load(session->fs, log, NULL, mr_arguments_operand(&session->arguments, 0), &plan,
+                        err));
     mr_plan_format(plan, session->json, &text);
     mr_output_bytes(&session->out, text.data, text.size);
     mr_status status = text.failed ? MR_OUT_OF_MEMORY(err) : MR_OK;

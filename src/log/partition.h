@@ -64,8 +64,8 @@ struct mr_partition {
 
     mr_file *spare; /* spare.c; NULL: none */
     uint64_t spare_bytes, spare_filled;
-    bool spare_busy;    /* written to without the lock */
-    bool spare_refused; /* there was no room for one */
+    bool spare_busy;            /* written to without the lock */
+    bool spare_refused;         /* there was no room for one */
     uint64_t prepared_position; /* of the active segment: set aside before its first block */
     int64_t active_since_ns;
     uint64_t commit_bytes_mean; /* a moving one */
