@@ -4,7 +4,9 @@
  *   flow:    ... micro-batch | micro-batch | takes what is ready: journal, swap | micro-batch ...
  *
  * (1) What cannot be opened leaves the old cast playing, and is told once.
- * (2) In a replay the journal says who plays, and nobody else is asked.
+ * (2) In a replay the journal says who plays, and nobody else is asked. Behind its end the sinks may hold decisions
+ *     whose entries a crash has taken; a cast is in the journal before anything shows it, so these were made by the
+ *     last one there, and it plays on until the sinks' end is reached.
  * (3) Stepped, the caller does the loader's work between two micro-batches. */
 #include "pipeline/run_internal.h"
 
@@ -180,7 +182,7 @@ mr_status run_cast_turn(mr_pipeline *pipeline, micro_batch *batch, mr_error *err
         return MR_OK;
     if (pipeline->options.stepped)
         load(pipeline, pipeline->follow);
-    run_cast *ready = take_ready(pipeline->follow);
+    run_cast *ready = pipeline->position < pipeline->decided ? NULL : take_ready(pipeline->follow);
     if (ready != NULL) {
         MR_TRY(play(pipeline, ready));
         pipeline->cast_told = false;
@@ -195,6 +197,29 @@ mr_status run_cast_turn(mr_pipeline *pipeline, micro_batch *batch, mr_error *err
 
 /* ---- birth and death ---- */
 
+/* How far decisions exist that a cast has made: those of the sinks, and of the shadows. */
+static uint64_t decided_end(const mr_pipeline *pipeline)
+{
+    uint64_t end = pipeline->shadow.known;
+    for (size_t i = 0; i < pipeline->sink_count; i++)
+        end = MR_MAX(end, pipeline->sinks[i].known);
+    return end;
+}
+
+static mr_status first_cast(mr_pipeline *pipeline, cast_follow *follow, mr_error *err)
+{
+    run_cast *made;
+    pipeline->decided = decided_end(pipeline);
+    if (pipeline->position < pipeline->decided && pipeline->replay_cast.size > 0) {
+        mr_bytes_append(&follow->asked, pipeline->replay_cast.data, pipeline->replay_cast.size);
+        return follow->asked.failed ? MR_OUT_OF_MEMORY(err) : replay_turn(pipeline, err);
+    }
+    MR_TRY(look(pipeline, follow, &made, err));
+    cast_destroy(pipeline->cast);
+    pipeline->cast = made;
+    return MR_OK;
+}
+
 static mr_status start_following(mr_pipeline *pipeline, mr_error *err)
 {
     cast_follow *follow = MR_NEW(cast_follow);
@@ -203,10 +228,8 @@ static mr_status start_following(mr_pipeline *pipeline, mr_error *err)
     mr_mutex_init(&follow->mutex);
     mr_condition_init(&follow->changed);
     pipeline->follow = follow;
-    run_cast *made;
-    MR_TRY(look(pipeline, follow, &made, err));
-    cast_destroy(pipeline->cast);
-    pipeline->cast = made;
+    MR_TRY(run_shadow_recover(pipeline, err));
+    MR_TRY(first_cast(pipeline, follow, err));
     if (pipeline->options.stepped)
         return MR_OK;
     return mr_thread_start("mr-models", load_loop, pipeline, &follow->thread, err);

@@ -96,13 +96,18 @@ static void add_row(mr_pipeline *pipeline, const micro_batch *batch, const sourc
     mr_builder_bool(&columns[FLIP], flips(pipeline->plan, rows, &frame->rows, row));
 }
 
+static void topic_name(const mr_pipeline *pipeline, char *out)
+{
+    (void)snprintf(out, MR_TOPIC_NAME_MAX, "system/shadow/%s", pipeline->plan->name);
+}
+
 static mr_status open_topic(mr_pipeline *pipeline, mr_error *err)
 {
     if (pipeline->shadow.topic != NULL)
         return MR_OK;
     char name[MR_TOPIC_NAME_MAX];
     mr_schema *schema;
-    (void)snprintf(name, sizeof name, "system/shadow/%s", pipeline->plan->name);
+    topic_name(pipeline, name);
     MR_TRY(mr_schema_parse(SHADOW_SCHEMA, strlen(SHADOW_SCHEMA), &schema, err));
     mr_status status =
         run_sink_open(pipeline, name, NULL, schema, "shadow", &pipeline->shadow, err);
@@ -110,6 +115,21 @@ static mr_status open_topic(mr_pipeline *pipeline, mr_error *err)
         status = mr_builder_init(&pipeline->shadow_rows, schema, err);
     mr_schema_release(schema);
     return status;
+}
+
+mr_status run_shadow_recover(mr_pipeline *pipeline, mr_error *err)
+{
+    char name[MR_TOPIC_NAME_MAX];
+    mr_topic *topic;
+    topic_name(pipeline, name);
+    mr_status status = mr_topic_open(pipeline->options.log, name, &topic, err);
+    if (status == MR_NOT_FOUND) {
+        mr_error_clear(err);
+        return MR_OK;
+    }
+    MR_TRY(status);
+    mr_topic_close(topic);
+    return open_topic(pipeline, err);
 }
 
 mr_status run_shadow_rows(mr_pipeline *pipeline, const micro_batch *batch, const source_rows *rows,

@@ -223,6 +223,7 @@ struct mr_pipeline {
     mr_error *worker_errors;
     run_cast *cast;             /* NULL: scores nothing, or not yet */
     bool cast_told;             /* the journal has its text, from this process */
+    uint64_t decided;           /* at open: positions below have decisions in some sink */
     mr_bytes replay_cast;       /* replaying: the text that holds for `replay`; empty: unknown */
     struct cast_follow *follow; /* NULL: the model is a file */
     run_sink shadow;            /* what shadows said; topic NULL: none yet */
@@ -291,6 +292,8 @@ mr_status run_score_as(mr_pipeline *pipeline, const cast_part *part, source_rows
 /* cast_shadow.c: what the shadows said of these rows, by their `decide`. */
 mr_status run_shadow_rows(mr_pipeline *pipeline, const micro_batch *batch, const source_rows *rows,
                           mr_error *err);
+/* Finds how far the shadows of an earlier run have come. */
+mr_status run_shadow_recover(mr_pipeline *pipeline, mr_error *err);
 mr_status run_shadow_append(mr_pipeline *pipeline, const micro_batch *batch, mr_error *err);
 /* cast_follow.c */
 mr_status run_cast_open(mr_pipeline *pipeline, mr_error *err); /* after recovery has ended */

@@ -1,0 +1,380 @@
+/* cast_test.c -- versions change while a pipeline runs, on a disk that fails: every decision carries the version that
+ * the journal says, whatever was interrupted.
+ *
+ * Version v of the model "m" adds 1000 v to an amount, so a score says by itself which version made it. */
+#include "test/flow.h"
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "os/fs_sim.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SCHEMA   "tx: int64, at: timestamp, customer: int64, amount: float64"
+#define PAYMENTS 300
+
+/* ---- models without a registry ---- */
+
+typedef struct shelf {
+    mr_models models;
+    uint64_t generation;
+    uint64_t champion;
+    uint64_t broken; /* a version that does not open; 0: none */
+    char rollout[256];
+    bool rollout_set;
+    uint64_t opened;
+    uint32_t swapped, refused;
+} shelf;
+
+static shelf *shelf_of(mr_models *models)
+{
+    return (shelf *)(void *)models;
+}
+
+static mr_status resolve(mr_models *models, const char *text, mr_model_ref *out, mr_error *err)
+{
+    *out = (mr_model_ref){.name = "m", .version = shelf_of(models)->champion};
+    if (strncmp(text, "m@", 2) != 0)
+        return MR_FAIL(err, MR_NOT_FOUND, "there is no model %s", text);
+    if (strcmp(text, "m@champion") != 0)
+        out->version = strtoull(text + 2, NULL, 10);
+    (void)snprintf(out->hash, sizeof out->hash, "%064" PRIx64, out->version);
+    return MR_OK;
+}
+
+static mr_status open_version(mr_models *models, const mr_model_ref *ref, mr_model **out,
+                              mr_error *err)
+{
+    char text[512];
+    shelf *self = shelf_of(models);
+    if (ref->version == self->broken)
+        return MR_FAIL(err, MR_CORRUPT, "version %" PRIu64 " is broken", ref->version);
+    self->opened++;
+    (void)snprintf(text, sizeof text,
+                   "{\"learner\":{\"feature_names\":[\"amount\"],\"feature_types\":[\"float\"],"
+                   "\"gradient_booster\":{\"model\":{\"weights\":[1,%" PRIu64
+                   "]},\"name\":\"gblinear\"},\"learner_model_param\":{\"base_score\":\"0\","
+                   "\"num_class\":\"0\",\"num_feature\":\"1\",\"num_target\":\"1\"},\"objective\":"
+                   "{\"name\":\"reg:squarederror\"}},\"version\":[1,7,6]}",
+                   ref->version * 1000);
+    return mr_model_open_bytes(text, strlen(text), NULL, out, err);
+}
+
+static mr_status generation(mr_models *models, uint64_t *out, mr_error *err)
+{
+    (void)err;
+    *out = shelf_of(models)->generation;
+    return MR_OK;
+}
+
+static mr_status rollout(mr_models *models, const char *pipeline, mr_bytes *out, mr_error *err)
+{
+    shelf *self = shelf_of(models);
+    if (!self->rollout_set)
+        return MR_FAIL(err, MR_NOT_FOUND, "no rollout of %s", pipeline);
+    mr_bytes_append_text(out, self->rollout);
+    return MR_OK;
+}
+
+static mr_status report(mr_models *models, const mr_model_report *what, mr_error *err)
+{
+    shelf *self = shelf_of(models);
+    (void)err;
+    self->swapped += strcmp(what->kind, "swapped") == 0;
+    self->refused += strcmp(what->kind, "refused") == 0;
+    return MR_OK;
+}
+
+static void fill_shelf(shelf *self)
+{
+    *self = (shelf){.models = {resolve, open_version, generation, rollout, report}, .champion = 1};
+}
+
+static void promote(shelf *self, uint64_t version)
+{
+    self->champion = version;
+    self->generation++;
+}
+
+static void set_rollout(shelf *self, const char *text)
+{
+    (void)snprintf(self->rollout, sizeof self->rollout, "%s", text);
+    self->rollout_set = true;
+    self->generation++;
+}
+
+/* ---- a world ---- */
+
+typedef struct world {
+    mr_fs_sim *disk;
+    mr_clock_sim clock;
+    mr_random_seeded random;
+    shelf shelf;
+    mr_flow flow;
+    mr_plan *plan;
+    mr_pipeline *pipeline;
+    uint32_t sent;
+} world;
+
+static const char *const yaml =
+    "pipeline: p\nsources: {payments: {topic: payments, event_time: at}}\n"
+    "features: {c: {key: customer, windows: [1d], aggregates: {n: count()}}}\n"
+    "score: {model: m@champion}\ndecide: {action: \"case when score > 3050 then 'stop' else 'go' "
+    "end\"}\nsink: out\n";
+
+static uint64_t below(world *self, uint64_t limit)
+{
+    return mr_random_below(&self->random, limit);
+}
+
+static mr_status open_world(world *self, mr_error *err)
+{
+    mr_fs *fs = mr_fs_sim_fs(self->disk);
+    MR_TRY(mr_log_open(fs, &self->clock.clock, "/home", &self->flow.log, err));
+    MR_TRY(mr_plan_compile(fs, self->flow.log, &self->shelf.models, yaml, strlen(yaml), "t.yaml",
+                           "", &self->plan, err));
+    mr_pipeline_options options = {.log = self->flow.log,
+                                   .models = &self->shelf.models,
+                                   .fs = fs,
+                                   .clock = &self->clock.clock,
+                                   .home = "/home",
+                                   .stepped = true,
+                                   .batch_rows_max = 1 + (uint32_t)below(self, 40),
+                                   .checkpoint_interval_ms = 5};
+    return mr_pipeline_open(self->plan, &options, &self->pipeline, err);
+}
+
+static void close_world(world *self)
+{
+    mr_pipeline_close(self->pipeline);
+    mr_plan_release(self->plan);
+    mr_log_close(self->flow.log);
+    self->pipeline = NULL;
+    self->plan = NULL;
+    self->flow.log = NULL;
+}
+
+/* The payments are there before anything may fail. */
+static void make_world(world *self, uint64_t seed)
+{
+    mr_error err = {0};
+    *self = (world){.random = mr_test_random(seed), .flow = {.home = "/home"}};
+    fill_shelf(&self->shelf);
+    assert_ok(mr_fs_sim_create(&(mr_fs_sim_options){.seed = seed}, &self->disk, &err), &err);
+    mr_clock_sim_init(&self->clock, 1000000);
+    assert_ok(
+        mr_log_open(mr_fs_sim_fs(self->disk), &self->clock.clock, "/home", &self->flow.log, &err),
+        &err);
+    mr_bytes csv = {0};
+    mr_bytes_append_text(&csv, "tx,at,customer,amount\n");
+    for (int i = 0; i < PAYMENTS; i++)
+        mr_bytes_printf(&csv, "%d,2024-01-01T00:%02d:%02dZ,%d,%d\n", i, i / 60, i % 60, i % 17,
+                        i % 100);
+    mr_flow_append_csv(&self->flow, "payments", "at", SCHEMA, mr_bytes_text(&csv));
+    mr_bytes_deinit(&csv);
+    mr_log_close(self->flow.log);
+    self->flow.log = NULL;
+}
+
+static void free_world(world *self)
+{
+    close_world(self);
+    mr_fs_sim_destroy(self->disk);
+}
+
+static void change_models(world *self)
+{
+    char text[200];
+    switch (below(self, 4)) {
+    case 0:
+        promote(&self->shelf, 1 + below(self, 5));
+        break;
+    case 1:
+        (void)snprintf(text, sizeof text,
+                       "{canary: {model: m@%d, share: %d%%, key: customer, salt: s%d}}",
+                       (int)(6 + below(self, 3)), (int)below(self, 101), (int)below(self, 9));
+        set_rollout(&self->shelf, text);
+        break;
+    case 2:
+        (void)snprintf(text, sizeof text, "{shadow: [m@%d, m@%d]}", (int)(1 + below(self, 9)),
+                       (int)(1 + below(self, 9)));
+        set_rollout(&self->shelf, text);
+        break;
+    default:
+        set_rollout(&self->shelf, "{}");
+    }
+}
+
+/* Some steps with swaps among them; ends early when the disk gives out. */
+static mr_status live(world *self, bool to_the_end, mr_error *err)
+{
+    MR_TRY(open_world(self, err));
+    for (uint64_t i = 0; to_the_end || i < below(self, 60); i++) {
+        uint32_t rows;
+        if (below(self, 2) == 0)
+            change_models(self);
+        mr_clock_sim_advance(&self->clock, (int64_t)below(self, 4) * 1000000);
+        int64_t next_ns;
+        MR_TRY(mr_log_tick(self->flow.log, &next_ns, err));
+        MR_TRY(mr_pipeline_step(self->pipeline, &rows, err));
+        if (to_the_end && rows == 0)
+            return mr_pipeline_stop(self->pipeline, err);
+    }
+    return below(self, 3) == 0 ? mr_pipeline_stop(self->pipeline, err) : MR_OK;
+}
+
+/* ---- what must hold ---- */
+
+static const mr_column *column_of(const mr_batch *batch, const char *name)
+{
+    int index = mr_schema_find(batch->schema, name);
+    assert_true(index >= 0);
+    return &batch->columns[index];
+}
+
+/* One decision for each payment, in order, made by the version that it names. */
+static void check_decisions(world *self, mr_batch *decisions)
+{
+    assert_non_null(decisions);
+    assert_int_equal(decisions->row_count, PAYMENTS);
+    const int64_t *tx = column_of(decisions, "tx")->values,
+                  *version = column_of(decisions, "score_version")->values;
+    const float *score = column_of(decisions, "score")->values;
+    const mr_column *role = column_of(decisions, "score_role"),
+                    *action = column_of(decisions, "action");
+    for (uint32_t row = 0; row < PAYMENTS; row++) {
+        assert_int_equal(tx[row], row);
+        assert_float_equal(score[row], (float)(version[row] * 1000 + row % 100), 0);
+        mr_text is = mr_column_text(role, row), does = mr_column_text(action, row);
+        bool canary = is.size == 6 && memcmp(is.bytes, "canary", 6) == 0;
+        assert_true(canary == (version[row] > 5));
+        assert_true((does.size == 4) == (score[row] > 3050));
+    }
+    (void)self;
+}
+
+/* The live version at each position, as the journal tells it. */
+static void check_journal(world *self, const mr_batch *decisions)
+{
+    mr_batch *journal = mr_flow_batch(&self->flow, "system/journal/p");
+    assert_non_null(journal);
+    const int64_t *position = column_of(journal, "position")->values,
+                  *rows = column_of(journal, "rows")->values,
+                  *version = column_of(decisions, "score_version")->values;
+    const mr_column *cast = column_of(journal, "cast");
+    char text[2000] = "";
+    for (uint32_t i = 0; i < journal->row_count; i++) {
+        if (!mr_column_is_null(cast, i)) {
+            mr_text now = mr_column_text(cast, i);
+            (void)snprintf(text, sizeof text, "\n%.*s", (int)now.size, (const char *)now.bytes);
+        }
+        for (int64_t p = position[i]; p < position[i] + rows[i]; p++) {
+            char part[64];
+            (void)snprintf(part, sizeof part, "\n%s m %lld ", version[p] > 5 ? "canary" : "live",
+                           (long long)version[p]);
+            if (strstr(text, part) == NULL)
+                fail_msg("position %lld was decided by %s, the journal has %s", (long long)p, part,
+                         text);
+        }
+    }
+    mr_batch_release(journal);
+}
+
+/* Shadows said something once of each record that they saw, in order. */
+static void check_shadows(world *self)
+{
+    mr_batch *rows = mr_flow_batch(&self->flow, "system/shadow/p");
+    if (rows == NULL)
+        return;
+    const int64_t *position = column_of(rows, "position")->values,
+                  *version = column_of(rows, "version")->values;
+    const double *score = column_of(rows, "score")->values;
+    const mr_column *flip = column_of(rows, "flip");
+    const double *decided = column_of(rows, "decided")->values;
+    for (uint32_t i = 0; i < rows->row_count; i++) {
+        assert_float_equal(score[i], (double)(version[i] * 1000 + position[i] % 100), 0);
+        assert_true(mr_bit_get(flip->values, i) == ((score[i] > 3050) != (decided[i] > 3050)));
+        if (i > 0)
+            assert_true(position[i] == position[i - 1] || position[i] > position[i - 1]);
+        if (i > 1)
+            assert_true(position[i] != position[i - 2]); /* two shadows at most */
+    }
+    mr_batch_release(rows);
+}
+
+static void check_world(world *self)
+{
+    mr_batch *decisions = mr_flow_batch(&self->flow, "out");
+    check_decisions(self, decisions);
+    check_journal(self, decisions);
+    check_shadows(self);
+    mr_batch_release(decisions);
+}
+
+static uint64_t run_world(uint64_t seed)
+{
+    world self;
+    mr_error err = {0};
+    make_world(&self, seed);
+    uint64_t lives = 1 + below(&self, 5);
+    for (uint64_t life = 0; life < lives; life++) {
+        if (below(&self, 3) > 0)
+            mr_fs_sim_crash_after(self.disk, below(&self, 400));
+        mr_status status = live(&self, false, &err);
+        if (status != MR_OK && !mr_fs_sim_is_down(self.disk))
+            fail_msg("seed %" PRIu64 ": %s", seed, err.text);
+        if (mr_fs_sim_is_down(self.disk) || below(&self, 2) == 0)
+            mr_fs_sim_crash(self.disk);
+        close_world(&self);
+        if (mr_fs_sim_is_down(self.disk))
+            mr_fs_sim_crash(self.disk);
+        mr_fs_sim_heal(self.disk);
+        mr_error_clear(&err);
+    }
+    mr_status status = live(&self, true, &err);
+    if (status != MR_OK)
+        fail_msg("seed %" PRIu64 ": %s", seed, err.text);
+    check_world(&self);
+    uint64_t swapped = self.shelf.swapped;
+    free_world(&self);
+    return swapped;
+}
+
+TEST(cast, every_decision_carries_the_version_the_journal_says)
+{
+    uint64_t swapped = 0, rounds = mr_test_rounds(1700);
+    for (uint64_t seed = 0; seed < rounds; seed++)
+        swapped += run_world(seed);
+    assert_true(swapped >= 6 * rounds); /* over 10000 by default */
+}
+
+TEST(cast, a_broken_version_leaves_the_old_one_playing)
+{
+    world self;
+    mr_error err = {0};
+    uint32_t rows;
+    make_world(&self, 1);
+    assert_ok(open_world(&self, &err), &err);
+    assert_ok(mr_pipeline_step(self.pipeline, &rows, &err), &err);
+    self.shelf.broken = 2;
+    promote(&self.shelf, 2);
+    assert_ok(mr_pipeline_step(self.pipeline, &rows, &err), &err);
+    assert_int_equal(self.shelf.refused, 1);
+    promote(&self.shelf, 3);
+    do
+        assert_ok(mr_pipeline_step(self.pipeline, &rows, &err), &err);
+    while (rows > 0);
+    assert_ok(mr_pipeline_stop(self.pipeline, &err), &err);
+    mr_batch *decisions = mr_flow_batch(&self.flow, "out");
+    check_decisions(&self, decisions);
+    const int64_t *version = column_of(decisions, "score_version")->values;
+    assert_int_equal(version[0], 1);
+    assert_int_equal(version[PAYMENTS - 1], 3);
+    for (uint32_t row = 0; row < PAYMENTS; row++)
+        assert_true(version[row] != 2);
+    mr_batch_release(decisions);
+    free_world(&self);
+}
