@@ -47,6 +47,8 @@ static const struct mr_verb *const verbs[] = {
 const struct mr_option mr_global_options[] = {
     {"home", '\0', "DIR", ".millrace", "MILLRACE_HOME",
      "the folder that holds topics, state, models and runs"},
+    {"principal", '\0', "WHO", NULL, "MILLRACE_PRINCIPAL",
+     "in whose name changes and accesses to models are recorded; without it, the user's"},
     {"json", '\0', NULL, NULL, NULL, "write data as JSON, one object a line"},
     {"quiet", 'q', NULL, NULL, NULL, "say nothing on stderr but errors"},
     {"verbose", 'v', NULL, NULL, NULL, "say more on stderr"},
@@ -115,8 +117,9 @@ static int skip_leading_options(int argc, char **argv)
 {
     int at = 0;
     while (at < argc && argv[at][0] == '-' && argv[at][1] != '\0' && strcmp(argv[at], "--") != 0) {
-        bool home_and_value = strcmp(argv[at], "--home") == 0;
-        at += home_and_value ? 2 : 1;
+        bool value_follows =
+            strcmp(argv[at], "--home") == 0 || strcmp(argv[at], "--principal") == 0;
+        at += value_follows ? 2 : 1;
     }
     return MR_MIN(at, argc);
 }
@@ -153,10 +156,24 @@ static mr_status apply_log(const mr_session *session, mr_error *err)
     return status;
 }
 
+static mr_status apply_principal(mr_session *session, mr_error *err)
+{
+    const char *who = mr_arguments_text(&session->arguments, "principal");
+    if (who == NULL || who[0] == '\0')
+        mr_process_user(session->principal, sizeof session->principal);
+    else if (strlen(who) < sizeof session->principal)
+        (void)snprintf(session->principal, sizeof session->principal, "%s", who);
+    else
+        return MR_FAIL(err, MR_INVALID, "--principal has %zu bytes; %zu are the limit", strlen(who),
+                       sizeof session->principal - 1);
+    return MR_OK;
+}
+
 static mr_status apply_globals(mr_session *session, mr_error *err)
 {
     const mr_arguments *arguments = &session->arguments;
     session->home = mr_arguments_text(arguments, "home");
+    MR_TRY(apply_principal(session, err));
     session->json = mr_arguments_flag(arguments, "json");
     session->quiet = mr_arguments_flag(arguments, "quiet");
     session->verbose = mr_arguments_flag(arguments, "verbose");
@@ -219,6 +236,7 @@ mr_status mr_verb_call(mr_session *session, const char *line, mr_error *err)
     mr_status status = run_verb(session, verb, count - used, words + used, err);
     session->arguments = caller.arguments;
     session->home = caller.home;
+    memcpy(session->principal, caller.principal, sizeof session->principal);
     session->json = caller.json;
     session->quiet = caller.quiet;
     session->verbose = caller.verbose;

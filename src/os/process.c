@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -152,6 +153,16 @@ int64_t mr_process_cpu_ns(void)
 int mr_process_id(void)
 {
     return (int)getpid();
+}
+
+void mr_process_user(char *out, size_t out_bytes)
+{
+    char memory[1024];
+    struct passwd entry, *found = NULL;
+    if (getpwuid_r(geteuid(), &entry, memory, sizeof memory, &found) == 0 && found != NULL)
+        (void)snprintf(out, out_bytes, "%s", found->pw_name);
+    else
+        (void)snprintf(out, out_bytes, "%u", (unsigned)geteuid());
 }
 
 mr_status mr_process_folder(char *out, size_t out_bytes, mr_error *err)

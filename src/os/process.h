@@ -28,6 +28,8 @@ void mr_process_huge_pages(void);
 /* CPU time of the process so far, user and system. */
 int64_t mr_process_cpu_ns(void);
 int mr_process_id(void);
+/* The name of the user it runs as, or the number when the machine has no name for it. */
+void mr_process_user(char *out, size_t out_bytes);
 /* The folder that relative paths start from. */
 mr_status mr_process_folder(char *out, size_t out_bytes, mr_error *err);
 
