@@ -14,7 +14,7 @@ typedef struct mr_session {
     mr_arguments arguments;
     mr_fs *fs;
     mr_clock *clock;
-    const char *home; /* the home directory; everything the program keeps is below it */
+    const char *home;    /* the home directory; everything the program keeps is below it */
     char principal[256]; /* who acts: --principal, MILLRACE_PRINCIPAL, or the user's name */
     bool json;
     bool quiet;

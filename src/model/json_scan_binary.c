@@ -268,7 +268,7 @@ bool mr_json_binary_member(mr_json_scan *scan, char bracket)
 bool mr_json_binary_key(mr_json_scan *scan, const char **out_key)
 {
     *out_key = "";
-    uint64_t size;
+    uint64_t size = 0;
     if (!mr_json_binary_member(scan, '}') || !read_length(scan, "the length of a key", &size))
         return false;
     mr_json_step *step = &scan->steps[scan->depth - 1];
@@ -285,7 +285,7 @@ bool mr_json_binary_key(mr_json_scan *scan, const char **out_key)
 /* The text of an 'H', lent. */
 static bool read_digits(mr_json_scan *scan, const char **out)
 {
-    uint64_t size;
+    uint64_t size = 0;
     *out = "";
     return read_length(scan, "the length of a number", &size) && take_text(scan, size) &&
            give_text(scan, out);

@@ -61,7 +61,7 @@ typedef struct mr_lane_plan {
 mr_status mr_lane_plan_create(const mr_tree_kernel *kernel, const mr_forest *forest,
                               const mr_tree_ranks *ranks, uint32_t slots_max, mr_tree_plan **out,
                               mr_error *err);
-void mr_lane_plan_destroy(mr_tree_plan *plan);
+void mr_lane_plan_destroy(mr_tree_plan *base);
 
 /* Places are bytes from where a group of eight trees begins. */
 typedef struct mr_lane_ring {

@@ -122,7 +122,8 @@ static void fill_table(const maker *m, uint32_t f, float *table)
         for (uint32_t i = 0; i < size; i++) {
             uint64_t at = (uint64_t)i * step + step / 2 - 1;
             table[mr_mask_level(l) + i] =
-                i < 1u << l && at < feature->threshold_count ? thresholds[at] : NAN;
+                thresholds != NULL && i < 1u << l && at < feature->threshold_count ? thresholds[at]
+                                                                                   : NAN;
         }
     }
 }

@@ -244,7 +244,7 @@ static mr_status read_share(const mr_plan *plan, char **words, cast_part *part, 
 
 static mr_status read_part(const mr_plan *plan, char *line, cast_part *part, mr_error *err)
 {
-    char whole[512], *words[8], *rest = NULL;
+    char whole[512], *words[8] = {NULL}, *rest = NULL;
     size_t count = 0;
     (void)snprintf(whole, sizeof whole, "%s", line);
     for (char *word = strtok_r(line, " ", &rest); word != NULL && count < MR_COUNT_OF(words);

@@ -205,7 +205,7 @@ void plan_release_columns(plan_columns *columns);
 mr_status plan_make_score(plan_maker *maker);
 /* Finds a model's inputs among the columns that are there when it scores. *out_columns: the frame column of each field
  * the binding knows; the caller frees both. */
-mr_status plan_bind_model(const mr_plan *plan, const mr_field *fields, size_t field_count,
+mr_status plan_bind_model(const mr_plan *plan, const mr_field *frame, size_t frame_count,
                           const mr_model *model, mr_binding **out, uint32_t **out_columns,
                           uint32_t *out_count, mr_error *err);
 

@@ -491,7 +491,7 @@ static mr_status read_record(const log_spill *in, mr_spill_at at, uint64_t hash,
                              mr_error *err)
 {
     size_t size = mr_spill_class_bytes(at.size), got = 0;
-    log_head head;
+    log_head head = {0};
     for (uint8_t *bytes = NULL;; mr_free(bytes)) {
         bytes = mr_alloc(size);
         if (bytes == NULL)

@@ -415,9 +415,11 @@ typedef struct pauses {
 
 static void note_pauses(pauses *best, const int64_t *took_ns)
 {
-    double p50 = (double)took_ns[PAUSE_BATCHES / 2] / 1e3;
-    double p99 = (double)took_ns[PAUSE_BATCHES / 100 * 99] / 1e3;
-    double p99_9 = (double)took_ns[PAUSE_BATCHES / 1000 * 999] / 1e3;
+    const size_t half = PAUSE_BATCHES / 2, most = PAUSE_BATCHES / 100 * 99,
+                 nearly_all = PAUSE_BATCHES / 1000 * 999;
+    double p50 = (double)took_ns[half] / 1e3;
+    double p99 = (double)took_ns[most] / 1e3;
+    double p99_9 = (double)took_ns[nearly_all] / 1e3;
     best->p50 = best->p50 == 0 || p50 < best->p50 ? p50 : best->p50;
     best->p99 = best->p99 == 0 || p99 < best->p99 ? p99 : best->p99;
     best->p99_9 = best->p99_9 == 0 || p99_9 < best->p99_9 ? p99_9 : best->p99_9;
