@@ -75,9 +75,11 @@ void cards_world_pipeline(cards_world *world, const char *source, const char *sy
     mr_error err = {0};
     char text[8192];
     close_pipeline(world);
-    cards_plan(text, sizeof text, source, mr_bench_data("cards/xgb_model.json"), sync);
-    mr_bench_check(mr_plan_compile(mr_fs_real(), world->log, NULL, text, strlen(text), "bench",
-                                   NULL, &world->plan, &err),
+    const char *model =
+        options.models != NULL ? "fraud@champion" : mr_bench_data("cards/xgb_model.json");
+    cards_plan(text, sizeof text, source, model, sync);
+    mr_bench_check(mr_plan_compile(mr_fs_real(), world->log, options.models, text, strlen(text),
+                                   "bench", NULL, &world->plan, &err),
                    &err);
     options.log = world->log;
     options.fs = mr_fs_real();
