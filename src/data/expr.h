@@ -64,6 +64,10 @@ bool mr_expr_is_column(const mr_expr *expr, uint32_t *out_index);
  * and needless parentheses; compiles to the same expression. Part of a plan's hash. */
 void mr_expr_format(const mr_expr *expr, mr_bytes *out);
 
+/* Of a `case`: the text of an expression that is, row by row, the canonical text of the condition that holds there,
+ * or 'else'. False: it is no `case`, and nothing is written. */
+bool mr_expr_rule(const mr_expr *expr, mr_bytes *out);
+
 /* ---- evaluation ---- */
 
 /* Working memory of one thread, for any number of expressions one after the other. A zeroed struct

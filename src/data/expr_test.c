@@ -873,3 +873,30 @@ TEST(expr, survives_every_failing_allocation)
     mr_batch_release(batch);
     mr_schema_release(schema);
 }
+
+/* ---- the branch that holds ---- */
+
+static void assert_rule(const char *text, const char *expected)
+{
+    mr_schema *schema = make_schema();
+    mr_expr *expr = compile(text, schema);
+    mr_bytes out = {0};
+    assert_int_equal(mr_expr_rule(expr, &out), expected != NULL);
+    if (expected != NULL) {
+        assert_string_equal(mr_bytes_text(&out), expected);
+        mr_expr_destroy(compile(expected, schema));
+    }
+    mr_bytes_deinit(&out);
+    mr_expr_destroy(expr);
+    mr_schema_release(schema);
+}
+
+TEST(expr, says_which_branch_of_a_case_holds)
+{
+    assert_rule("CASE WHEN amount>1.5 THEN 'a' WHEN note = 'it''s' THEN 'b' ELSE 'c' END",
+                "case when amount > 1.5 then 'amount > 1.5' when note = 'it''s' then 'note = "
+                "''it''''s''' else 'else' end");
+    assert_rule("case tx when 1 then 'a' end", "case tx when 1 then 'tx = 1' else 'else' end");
+    assert_rule("amount > 1", NULL);
+    assert_rule("upper(case when amount > 1 then 'a' end)", NULL);
+}

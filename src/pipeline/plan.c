@@ -190,6 +190,7 @@ static mr_status make_plan(plan_maker *maker)
     MR_TRY(make_late(maker, later));
     MR_TRY(plan_make_score(maker));
     MR_TRY(make_decide(maker));
+    MR_TRY(plan_make_evidence(maker));
     MR_TRY(plan_frame_schema(maker, &plan->frame));
     MR_TRY(plan_make_sinks(maker));
     MR_TRY(plan_make_emits(maker));
@@ -276,6 +277,7 @@ void mr_plan_release(mr_plan *plan)
     plan_release_columns(&plan->early);
     plan_release_columns(&plan->late);
     plan_release_columns(&plan->decide);
+    plan_release_columns(&plan->evidence.rules);
     mr_model_close(plan->score.model);
     mr_schema_release(plan->frame);
     mr_arena_deinit(&plan->arena);

@@ -159,6 +159,8 @@ static void write_text(const mr_plan *plan, mr_bytes *out)
     write_columns(out, "derive", &plan->late, "");
     write_score(out, plan);
     write_columns(out, "decide", &plan->decide, "");
+    if (plan->evidence.full)
+        mr_bytes_append_text(out, "evidence full\n");
     for (size_t i = 0; i < plan->sink_count; i++)
         write_sink(out, &plan->sinks[i]);
     for (size_t i = 0; i < plan->emit_count; i++)

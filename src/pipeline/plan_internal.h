@@ -2,7 +2,7 @@
  *
  *   frame .... the columns of one decided row, in the order in which the stages make them:
  *
- *     | on source: schema | its derive | early derive | features ... | late derive | score | decide |
+ *     | on source: schema | its derive | early derive | features ... | late derive | score | decide | evidence |
  *
  * An expression compiled against the first n columns of a frame may be evaluated whenever those are there:
  * columns are only ever added behind. (1) A plan never changes after it was compiled and is shared by count. */
@@ -88,6 +88,13 @@ typedef struct plan_score {
     uint32_t output_count; /* results; of a named model also its version and role */
 } plan_score;
 
+/* What a decision keeps beside its columns; see evidence_columns.c. */
+typedef struct plan_evidence {
+    bool full;
+    uint32_t first_output; /* of the frame, behind `decide` */
+    plan_columns rules;
+} plan_evidence;
+
 typedef struct plan_sink {
     const char *topic; /* full name */
     mr_expr *when;     /* NULL: every row */
@@ -133,6 +140,7 @@ struct mr_plan {
     plan_columns late;
     plan_score score;
     plan_columns decide;
+    plan_evidence evidence;
     mr_schema *frame;
     plan_sink sinks[MR_SINKS_MAX + 1]; /* the main one first, when there is one */
     size_t sink_count;
@@ -178,6 +186,9 @@ mr_status plan_make_sink(plan_maker *maker, const mr_spec_sink *from, const mr_s
                          plan_sink *sink);
 mr_status plan_resolve_topic(plan_maker *maker, const mr_spec_text *text, const char **out);
 void plan_release_sink(plan_sink *sink);
+
+/* ---- evidence_columns.c ---- */
+mr_status plan_make_evidence(plan_maker *maker);
 
 /* ---- shared by them, plan.c ---- */
 

@@ -284,6 +284,9 @@ mr_status run_stages(mr_pipeline *pipeline, micro_batch *batch, mr_error *err);
 /* Computed columns over the rows, one after the other. */
 mr_status run_compute(mr_pipeline *pipeline, const plan_columns *columns, source_rows *rows,
                       mr_error *err);
+/* evidence_columns.c: what the plan keeps beside the decision. */
+mr_status run_evidence(mr_pipeline *pipeline, const micro_batch *batch, source_rows *rows,
+                       mr_error *err);
 /* cast_score.c: all parts of the cast over the rows. */
 mr_status run_score(mr_pipeline *pipeline, source_rows *rows, mr_error *err);
 /* One part alone, in the plan's columns. */

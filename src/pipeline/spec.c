@@ -562,6 +562,9 @@ static const key_rule pipeline_keys[] = {
     KEY(mr_spec, "sink", read_sink, sink, false, "the topic that gets every decision"),
     {"route", read_routes, 0, false, "further sinks with conditions"},
     {"aggregate", read_emits, 0, false, "name: a window that emits rows when the watermark passes"},
+    KEY(mr_spec, "evidence", read_text, evidence, false,
+        "full adds position, source_partition, source_offset, and NAME_rule for each `case` of "
+        "`decide`; none (default)"),
     KEY(mr_spec, "dead_letters", read_text, dead_letters, false,
         "topic of rejected records; <pipeline>.dead by default"),
     KEY_END};

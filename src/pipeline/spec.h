@@ -145,6 +145,7 @@ typedef struct mr_spec {
     size_t route_count;
     mr_spec_emit emits[MR_SINKS_MAX];
     size_t emit_count;
+    mr_spec_text evidence;     /* full or none (default) */
     mr_spec_text dead_letters; /* topic; NULL: <pipeline>.dead */
 } mr_spec;
 

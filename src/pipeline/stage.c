@@ -171,5 +171,6 @@ mr_status run_stages(mr_pipeline *pipeline, micro_batch *batch, mr_error *err)
         return MR_OK; /* only state is asked for */
     MR_TRY(run_score(pipeline, rows, err));
     MR_TRY(run_compute(pipeline, &plan->decide, rows, err));
+    MR_TRY(run_evidence(pipeline, batch, rows, err));
     return run_shadow_rows(pipeline, batch, rows, err);
 }
