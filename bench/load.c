@@ -64,7 +64,8 @@ double load_run(const load_options *options, mr_pipeline_stats *out_stats)
     mr_error err = {0};
     mr_thread *thread;
     cards_world_open(&send.world, true, options->sync);
-    cards_world_pipeline(&send.world, "topic: payments", options->sync,
+    cards_world_pipeline(&send.world, "topic: payments",
+                         options->sink_sync != NULL ? options->sink_sync : options->sync,
                          (mr_pipeline_options){.workers = 1, .models = options->models});
     int64_t start = mr_bench_now_ns();
     mr_bench_check(mr_thread_start("load", send_load, &send, &thread, &err), &err);

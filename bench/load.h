@@ -7,7 +7,8 @@
 #define LOAD_FULL 1e9 /* the sender is never idle */
 
 typedef struct load_options {
-    const char *sync; /* of payments and decisions */
+    const char *sync;      /* of payments and decisions */
+    const char *sink_sync; /* of decisions, when it is another; NULL: the same */
     double events_per_second;
     uint64_t rows;
     mr_models *models;                                   /* NULL: the model is a file */

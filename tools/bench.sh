@@ -2,12 +2,12 @@
 # Measures Millrace beside its peers and writes docs/benchmarks.md.
 #   tools/bench.sh             everything
 #   tools/bench.sh GROUP ...   these groups only; the other figures of the page stay as they were measured
-# Groups: machine json csv expr log views state scale trees pipeline latency restart start
+# Groups: machine json csv expr log views state scale trees pipeline latency swap restart start
 # Each group is one run: ours and the peers' figures one after the other, JSON lines in build/bench/results/GROUP.jsonl,
 # all of them together in build/bench/results.jsonl. What cannot be measured is a line that says why.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-groups="machine json csv expr log views state scale trees pipeline latency restart start"
+groups="machine json csv expr log views state scale trees pipeline latency swap restart start"
 work=build/bench
 venv=$work/venv
 benchmark=build/release/benchmark
@@ -138,6 +138,7 @@ group_pipeline() {
     fi
 }
 group_latency() { measure latency "$benchmark" latency; }
+group_swap() { measure swap "$benchmark" swap; }
 group_restart() { measure restart "$benchmark" pipeline_restart; }
 group_start() { measure start python3 bench/start.py "$millrace" "$work"; }
 
