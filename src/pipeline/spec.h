@@ -6,7 +6,7 @@
 #define MR_PIPELINE_SPEC_H
 
 #include "data/schema.h"
-#include "pipeline/yaml.h"
+#include "data/yaml.h"
 
 #define MR_SOURCES_MAX 16
 #define MR_VIEWS_MAX   64

@@ -2,7 +2,7 @@
  *
  * (1) The stack of open collections is an array: a hostile depth ends in an error, not in our own stack.
  * (2) Every node's memory is the arena's; libyaml's own is freed event by event. */
-#include "pipeline/yaml.h"
+#include "data/yaml.h"
 
 #include "base/assert.h"
 

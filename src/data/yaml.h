@@ -3,8 +3,8 @@
  * The subset a configuration needs: mappings, sequences, scalars. Refused, each with its place: double keys,
  * keys that are not scalars, anchors and aliases, tags, a second document, and more than MR_YAML_NODES_MAX
  * nodes or MR_YAML_DEPTH_MAX levels. Reading is libyaml's. */
-#ifndef MR_PIPELINE_YAML_H
-#define MR_PIPELINE_YAML_H
+#ifndef MR_DATA_YAML_H
+#define MR_DATA_YAML_H
 
 #include "base/memory.h"
 
