@@ -102,11 +102,14 @@ TEST(artifact, damaged_golden_rows_are_named)
     static const struct {
         const char *golden, *says;
     } cases[] = {
-        {"1,0,0\n", "golden row 1 has too few fields"},
-        {"1,0,0,1,1\n", "golden row 1 has too many fields"},
-        {"1,0,zero,1\n", "golden row 1: 'zero"},
-        {"1,0,0,0.5\n", "margin 0: 0.5 was recorded, the model now gives"},
-        {"1,0,0,", "golden row 1 has too few fields"},
+        {"1,0,0\n", "golden line 1, byte 6: the row has 3 fields, 4 are wanted"},
+        {"1,0,0,1,1\n", "golden line 1, byte 9: the row has 5 fields, 4 are wanted"},
+        {"1,0,zero,1\n", "golden line 1, byte 5: count 7d: \"zero\" is no float32"},
+        {"1,0,0,0.5\n", "golden line 1, margin: 0.5 was recorded, the model now gives"},
+        {"1,0,0,", "golden line 1, margin: null was recorded"},
+        {"amount,night,count 7d,!margin\n1,0,0,0.5\n", "!score"},
+        {"amount,night,!margin,!score\n1,0,0,0.5\n", "count 7d"},
+        {"amount,night,count 7d,!margin,!score\n1,0,0,0.5,0.5\n", "golden line 2, margin: 0.5 was"},
     };
     mr_error err = {0};
     mr_model *model;

@@ -108,14 +108,13 @@ static mr_status open_folder(mr_fs *fs, const char *path, const mr_model_options
                              mr_model **out, mr_error *err)
 {
     mr_bytes inner = {0};
-    mr_bytes_printf(&inner, "%s/model.json", path);
-    const char *text = mr_bytes_text(&inner);
-    mr_status status =
-        text != NULL ? open_file(fs, text, options, out, err) : MR_OUT_OF_MEMORY(err);
+    mr_status status = mr_artifact_model_file(fs, path, &inner, err);
+    if (status == MR_OK)
+        status = open_file(fs, mr_bytes_text(&inner), options, out, err);
     if (status == MR_OK) {
         mr_bytes_clear(&inner);
         mr_bytes_printf(&inner, "%s/golden.csv", path);
-        text = mr_bytes_text(&inner);
+        const char *text = mr_bytes_text(&inner);
         status = text != NULL ? check_golden(fs, text, *out, err) : MR_OUT_OF_MEMORY(err);
     }
     mr_bytes_deinit(&inner);

@@ -108,8 +108,7 @@ const mr_model_kind *mr_model_kind_find(const char *name); /* NULL: none */
  * exactly, naming the element. */
 mr_status mr_model_open_bytes(const void *bytes, size_t size, const mr_model_options *options,
                               mr_model **out, mr_error *err);
-/* Reads a file, or `model.json` and what else the kind names in an artifact folder (see
- * artifact.h). */
+/* Reads a file, or the model of an artifact folder, which must reproduce its golden rows (see artifact.h). */
 mr_status mr_model_open(mr_fs *fs, const char *path, const mr_model_options *options,
                         mr_model **out, mr_error *err);
 void mr_model_close(mr_model *model); /* NULL is allowed */

@@ -122,7 +122,7 @@ TEST(train, an_artifact_scores_what_was_trained)
               &err);
     assert_int_equal(mr_model_open(mr_fs_real(), folder, NULL, &model, &err), MR_CORRUPT);
     assert_null(model);
-    assert_non_null(strstr(err.text, "golden row 16"));
+    assert_non_null(strstr(err.text, "golden line 17"));
     mr_trained_deinit(&trained);
     mr_batch_release(batch);
 }
