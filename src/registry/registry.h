@@ -51,7 +51,7 @@ typedef struct mr_registry_options {
 mr_status mr_registry_open(const mr_registry_options *options, mr_registry **out, mr_error *err);
 void mr_registry_close(mr_registry *registry); /* NULL is allowed */
 
-/* ---- references: "name" (its champion), "name@alias", "name/7" ---- */
+/* ---- references: "name" (its champion), "name@alias", "name/7" or "name@7" ---- */
 
 typedef struct mr_registry_ref {
     char name[MR_REGISTRY_NAME_MAX];
@@ -173,6 +173,8 @@ typedef enum mr_rollout_action {
 } mr_rollout_action;
 
 bool mr_rollout_action_parse(const char *text, mr_rollout_action *out);
+const char *mr_rollout_action_text(mr_rollout_action action);
+const char *mr_rollout_state_text(mr_rollout_action last); /* "running", "paused", ... */
 
 typedef struct mr_registry_rollout {
     uint64_t set_event;  /* offset of its `set`: what identifies it */
