@@ -304,6 +304,10 @@ mr_status mr_topic_retain(mr_topic *topic, mr_retention_fn may_take, void *conte
 mr_status mr_topic_kept_from(mr_topic *topic, uint32_t partition, uint64_t bytes,
                              uint64_t *out_offset, mr_error *err);
 
+/* Asks for the same beside the flow, at the next tick; nothing at `keep_from` or behind it goes. A failure leaves what
+ * could not be removed, for the next time. */
+void mr_topic_retain_soon(mr_topic *topic, uint64_t keep_from);
+
 typedef struct mr_scrub_report {
     uint64_t bytes_checked;
     uint64_t blocks_checked;

@@ -71,6 +71,9 @@ struct mr_partition {
     uint64_t commit_bytes_mean; /* a moving one */
     uint64_t upkeep_position;   /* end_position at which upkeep is wanted again */
 
+    bool retain_wanted; /* at the next tick, of what lies below: */
+    uint64_t retain_below;
+
     uint64_t end_offset; /* writer: written */
     uint64_t end_position;
     mr_partition_view view;
@@ -140,6 +143,11 @@ void mr_partition_drop_spare(mr_partition *partition);
 /* A segment of that base offset, from the spare when there is one, else new. The caller makes it the active one. */
 mr_status mr_partition_begin_segment(mr_partition *partition, uint64_t base_offset,
                                      mr_segment **out, mr_error *err);
+
+/* ---- retention.c ---- */
+
+/* What mr_topic_retain_soon has asked for. */
+mr_status mr_partition_retain_wanted(mr_partition *partition, mr_error *err);
 
 /* ---- recovery.c ---- */
 

@@ -90,16 +90,29 @@ static bool is_due(const mr_topic_options *options, const oldest_segment *oldest
            now_us - oldest->append_last_us > (int64_t)(options->retention_age_ms * 1000);
 }
 
-static mr_status remove_oldest(mr_partition *partition, uint64_t base_offset, mr_error *err)
+/* Out of the list first: nobody opens it any more, and nobody waits while the file system gives its place back. */
+static bool take_oldest(mr_partition *partition, uint64_t base_offset)
 {
     mr_mutex_lock(&partition->lock);
-    mr_status status = MR_OK;
-    if (partition->segment_count > 1 && partition->segments[0].base_offset == base_offset) {
-        status = mr_partition_remove_segment(partition, base_offset, err);
-        mr_status listed =
-            mr_partition_list_segments(partition, err); /* a half-done removal shows */
-        status = status != MR_OK ? status : listed;
+    bool ours = partition->segment_count > 1 && partition->segments[0].base_offset == base_offset;
+    if (ours) {
+        partition->segment_count--;
+        memmove(partition->segments, partition->segments + 1,
+                partition->segment_count * sizeof *partition->segments);
     }
+    mr_mutex_unlock(&partition->lock);
+    return ours;
+}
+
+static mr_status remove_oldest(mr_partition *partition, uint64_t base_offset, mr_error *err)
+{
+    if (!take_oldest(partition, base_offset))
+        return MR_OK;
+    mr_status status = mr_partition_remove_segment(partition, base_offset, err);
+    if (status == MR_OK)
+        return MR_OK;
+    mr_mutex_lock(&partition->lock);
+    (void)mr_partition_list_segments(partition, NULL); /* a half-done removal shows */
     mr_mutex_unlock(&partition->lock);
     return status;
 }
@@ -150,6 +163,35 @@ mr_status mr_topic_retain(mr_topic *topic, mr_retention_fn may_take, void *conte
     if (out_bytes != NULL)
         *out_bytes = freed;
     return status;
+}
+
+static bool may_go(void *context, mr_topic *topic, uint32_t partition, uint64_t end_offset)
+{
+    (void)topic;
+    (void)partition;
+    return end_offset <= *(const uint64_t *)context;
+}
+
+void mr_topic_retain_soon(mr_topic *topic, uint64_t keep_from)
+{
+    for (uint32_t i = 0; i < topic->options.partition_count; i++) {
+        mr_partition *partition = &topic->partitions[i];
+        mr_mutex_lock(&partition->lock);
+        partition->retain_below = keep_from;
+        partition->retain_wanted = true;
+        mr_mutex_unlock(&partition->lock);
+    }
+    mr_log_want_upkeep(topic->log);
+}
+
+mr_status mr_partition_retain_wanted(mr_partition *partition, mr_error *err)
+{
+    mr_mutex_lock(&partition->lock);
+    bool wanted = partition->retain_wanted && partition->writing;
+    uint64_t below = partition->retain_below, freed = 0;
+    partition->retain_wanted = false;
+    mr_mutex_unlock(&partition->lock);
+    return wanted ? retain_partition(partition, may_go, &below, &freed, err) : MR_OK;
 }
 
 mr_status mr_topic_kept_from(mr_topic *topic, uint32_t partition, uint64_t bytes,

@@ -246,5 +246,5 @@ mr_status mr_partition_tick(mr_partition *partition, int64_t *out_next_ns, mr_er
     if (partition->writing)
         status = tick(partition, &options, out_next_ns, err);
     mr_mutex_unlock(&partition->lock);
-    return status;
+    return status == MR_OK ? mr_partition_retain_wanted(partition, err) : status;
 }

@@ -226,16 +226,9 @@ uint64_t mr_journal_end(const mr_journal *journal)
     return atomic_load(&journal->end);
 }
 
-static bool may_trim(void *context, mr_topic *topic, uint32_t partition, uint64_t end_offset)
+void mr_journal_trim(mr_journal *journal, uint64_t needed_offset)
 {
-    (void)topic;
-    (void)partition;
-    return end_offset <= *(const uint64_t *)context;
-}
-
-mr_status mr_journal_trim(mr_journal *journal, uint64_t needed_offset, mr_error *err)
-{
-    return mr_topic_retain(journal->topic, may_trim, &needed_offset, NULL, err);
+    mr_topic_retain_soon(journal->topic, needed_offset);
 }
 
 uint64_t mr_journal_position_end(const mr_journal *journal)

@@ -540,7 +540,9 @@ mr_status mr_pipeline_stop(mr_pipeline *pipeline, mr_error *err)
     for (size_t i = 0; i < pipeline->sink_count; i++)
         MR_TRY(mr_topic_sync(pipeline->sinks[i].topic, 0, err));
     MR_TRY(run_emits_sync(pipeline, err));
-    return run_checkpoint_tick(pipeline, true, err);
+    MR_TRY(run_checkpoint_tick(pipeline, true, err));
+    int64_t next_ns;
+    return mr_log_tick(pipeline->options.log, &next_ns, err); /* what retention was asked for */
 }
 
 const mr_batch *mr_pipeline_last_output(const mr_pipeline *pipeline)

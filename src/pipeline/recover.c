@@ -249,17 +249,16 @@ static uint32_t slots_due(const mr_pipeline *pipeline)
     return rows == 0 ? SLOTS_IDLE : MR_MAX(rows / ROWS_PER_SLOT, 1u);
 }
 
-/* What the sinks and the journal may let go of, now that a checkpoint is down. */
-static mr_status retain(mr_pipeline *pipeline, mr_error *err)
+/* What the sinks and the journal may let go of, now that a checkpoint is down: the log does it beside the flow. */
+static void retain(mr_pipeline *pipeline)
 {
     uint64_t needed = mr_state_position_needed(pipeline->state), offset = 0;
     for (size_t i = 0; i < MR_COUNT_OF(pipeline->checkpoint_starts); i++)
         if (pipeline->checkpoint_starts[i].position == needed)
             offset = pipeline->checkpoint_starts[i].journal_offset;
-    MR_TRY(mr_journal_trim(pipeline->journal, offset, err));
+    mr_journal_trim(pipeline->journal, offset);
     for (size_t i = 0; i < pipeline->sink_count; i++)
-        MR_TRY(mr_topic_retain(pipeline->sinks[i].topic, NULL, NULL, NULL, err));
-    return MR_OK;
+        mr_topic_retain_soon(pipeline->sinks[i].topic, UINT64_MAX);
 }
 
 /* The log's own thread syncs the journal beside the flow; who cannot wait for it syncs here. */
@@ -290,7 +289,8 @@ static mr_status finish(mr_pipeline *pipeline, bool wait, bool *out_done, mr_err
     for (size_t i = 0; i < pipeline->stream_count; i++)
         pipeline->streams[i]->checkpoint_ordinal = pipeline->streams[i]->round_ordinal;
     pipeline->stats.checkpoints++;
-    return retain(pipeline, err);
+    retain(pipeline);
+    return MR_OK;
 }
 
 /* A whole round, now: for a clean stop. */

@@ -82,7 +82,7 @@ mr_status mr_journal_commit(mr_journal *journal, mr_error *err);
 mr_status mr_journal_durable(mr_journal *journal, bool *out, mr_error *err);
 uint64_t mr_journal_end(const mr_journal *journal); /* offset of the next entry */
 /* Lets go of old entries beyond the journal's size limit, none of `needed_offset` or after. */
-mr_status mr_journal_trim(mr_journal *journal, uint64_t needed_offset, mr_error *err);
+void mr_journal_trim(mr_journal *journal, uint64_t needed_offset);
 
 /* One entry read back; all is lent until the next call. */
 typedef struct journal_entry {
