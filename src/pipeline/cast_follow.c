@@ -174,7 +174,8 @@ static run_cast *take_ready(cast_follow *follow)
 mr_status run_cast_turn(mr_pipeline *pipeline, micro_batch *batch, mr_error *err)
 {
     batch->cast = NULL;
-    if (pipeline->plan->score.model == NULL || pipeline->at_rest)
+    if (pipeline->plan->score.model == NULL ||
+        (pipeline->at_rest && !run_again_wants(pipeline, batch)))
         return MR_OK;
     if (batch->replayed)
         return replay_turn(pipeline, err);

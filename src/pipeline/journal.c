@@ -343,6 +343,7 @@ mr_status mr_journal_next(mr_journal *journal, journal_entry *out, mr_error *err
     *out = (journal_entry){.position = (uint64_t)number_at(journal, COLUMN_POSITION),
                            .rows = (uint64_t)number_at(journal, COLUMN_ROWS),
                            .offset = offset,
+                           .plan_hash = (uint64_t)number_at(journal, COLUMN_PLAN),
                            .starts = journal->starts,
                            .names = (const char *const *)journal->names,
                            .stream_count = journal->name_count};

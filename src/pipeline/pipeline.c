@@ -225,7 +225,7 @@ static mr_status open_all(mr_pipeline *pipeline, mr_error *err)
 }
 
 static mr_status open_pipeline(mr_plan *plan, const mr_pipeline_options *options, bool at_rest,
-                               mr_pipeline **out, mr_error *err)
+                               struct run_again *again, mr_pipeline **out, mr_error *err)
 {
     *out = NULL;
     mr_pipeline *pipeline = MR_NEW(mr_pipeline);
@@ -233,6 +233,7 @@ static mr_status open_pipeline(mr_plan *plan, const mr_pipeline_options *options
         return MR_OUT_OF_MEMORY(err);
     pipeline->options = *options;
     pipeline->at_rest = at_rest;
+    pipeline->again = again;
     pipeline->plan = plan;
     atomic_fetch_add_explicit(&plan->owners, 1, memory_order_relaxed);
     mr_mutex_init(&pipeline->stats_mutex);
@@ -256,7 +257,15 @@ static mr_status open_pipeline(mr_plan *plan, const mr_pipeline_options *options
 mr_status mr_pipeline_open(mr_plan *plan, const mr_pipeline_options *options, mr_pipeline **out,
                            mr_error *err)
 {
-    return open_pipeline(plan, options, false, out, err);
+    return open_pipeline(plan, options, false, NULL, out, err);
+}
+
+mr_status run_open_at_rest(mr_plan *plan, const mr_pipeline_options *options,
+                           struct run_again *again, mr_pipeline **out, mr_error *err)
+{
+    mr_pipeline_options quiet = *options;
+    quiet.checkpoint_interval_ms = -1;
+    return open_pipeline(plan, &quiet, true, again, out, err);
 }
 
 mr_status mr_pipeline_features_at_rest(mr_plan *plan, const mr_pipeline_options *options,
@@ -264,10 +273,8 @@ mr_status mr_pipeline_features_at_rest(mr_plan *plan, const mr_pipeline_options 
                                        mr_error *err)
 {
     *out = NULL;
-    mr_pipeline_options quiet = *options;
-    quiet.checkpoint_interval_ms = -1;
     mr_pipeline *pipeline;
-    MR_TRY(open_pipeline(plan, &quiet, true, &pipeline, err));
+    MR_TRY(run_open_at_rest(plan, options, NULL, &pipeline, err));
     mr_status status = mr_pipeline_features(pipeline, view, key, out, err);
     mr_pipeline_close(pipeline);
     return status;

@@ -178,6 +178,7 @@ static mr_status start_from_journal(mr_pipeline *pipeline, mr_error *err)
 static mr_status replay_all(mr_pipeline *pipeline, mr_error *err)
 {
     uint64_t end = mr_journal_position_end(pipeline->journal);
+    MR_TRY(run_again_end(pipeline, &end, err));
     pipeline->replaying = pipeline->position < end;
     while (pipeline->replaying) {
         uint32_t rows;
@@ -339,9 +340,14 @@ mr_status run_recover(mr_pipeline *pipeline, mr_error *err)
     mr_clock *clock = pipeline->options.clock;
     int64_t start_ns = clock->mono_ns(clock);
     mr_state_recovery found = {0};
-    MR_TRY(mr_state_recover(pipeline->state, &found, err));
-    mr_status status;
+    if (!run_again_from_first(pipeline))
+        MR_TRY(mr_state_recover(pipeline->state, &found, err));
+    mr_status status = run_again_check(pipeline, found.position_max, err);
     uint64_t journal_offset = 0;
+    if (status != MR_OK) {
+        mr_bytes_deinit(&found.flow);
+        return status;
+    }
     if (found.found && found.tables_missing == 0) {
         pipeline->position = found.position_min;
         status = decode_flow(pipeline, &found.flow, &journal_offset, err);
@@ -352,6 +358,7 @@ mr_status run_recover(mr_pipeline *pipeline, mr_error *err)
     }
     mr_bytes_deinit(&found.flow);
     pipeline->commit.position_done = pipeline->position; /* nothing below is waited for */
+    run_again_started(pipeline);
     if (status == MR_OK)
         status = run_emits_restore(pipeline, err);
     if (status == MR_OK)

@@ -89,6 +89,7 @@ typedef struct journal_entry {
     uint64_t position;
     uint64_t rows;
     uint64_t offset;      /* of the entry itself */
+    uint64_t plan_hash;   /* of the plan that took it */
     const take_run *runs; /* stream numbers are those of `names` */
     size_t run_count;
     const uint64_t *starts;
@@ -105,6 +106,10 @@ mr_status mr_journal_next(mr_journal *journal, journal_entry *out, mr_error *err
 void mr_journal_again(mr_journal *journal);
 /* The position behind the last entry that was there at open, 0 when there was none. */
 uint64_t mr_journal_position_end(const mr_journal *journal);
+
+/* evidence_origin.c: hash of the plan that took the record of a position, by the journal. */
+mr_status mr_journal_plan_at(mr_log *log, const char *pipeline, uint64_t position, uint64_t *out,
+                             mr_error *err);
 
 /* ---- evaluation ---- */
 
@@ -140,6 +145,11 @@ typedef struct run_sink {
 mr_status run_sink_open(mr_pipeline *pipeline, const char *topic_name, const plan_sink *plan,
                         mr_schema *schema, const char *producer, run_sink *sink, mr_error *err);
 void run_sink_close(run_sink *sink);
+/* What marks a sink's blocks as this pipeline's; the main sink and the routes are producers by their topic's name. */
+uint64_t run_sink_producer_id(const char *pipeline, const char *producer);
+/* The sink's columns of the frame: shared when all rows go (chosen NULL), gathered otherwise. */
+mr_status run_sink_pick(const plan_sink *plan, const source_rows *rows, const uint32_t *chosen,
+                        size_t count, mr_batch **out, mr_error *err);
 /* Appends the rows that the sink wants and lacks. *out_batch (may be NULL): what was appended, retained. */
 mr_status run_sink_append(mr_pipeline *pipeline, run_sink *sink, const micro_batch *batch,
                           const source_rows *rows, mr_batch **out_batch, mr_error *err);
@@ -248,6 +258,7 @@ struct mr_pipeline {
     bool
         place_removed; /* ... because retention took what it was to read next: nothing else is wrong */
     bool at_rest;      /* reads only: no lock, no sinks, nothing written */
+    struct run_again *again; /* at rest: a decision is computed once more; else NULL */
     mr_mutex stats_mutex;
     mr_pipeline_stats stats;
 };
@@ -309,6 +320,20 @@ void run_commit_stop(mr_pipeline *pipeline);
 mr_status run_commit(mr_pipeline *pipeline, const commit_item *item, bool beside, mr_error *err);
 mr_status run_commit_wait(mr_pipeline *pipeline, mr_error *err); /* until the queue is empty */
 uint64_t run_commit_position(mr_pipeline *pipeline);
+/* evidence_replay.c */
+/* Whether the micro-batch is to be scored and decided although the pipeline is at rest. */
+bool run_again_wants(const mr_pipeline *pipeline, const micro_batch *batch);
+mr_status run_again_keep(mr_pipeline *pipeline, const micro_batch *batch, const source_rows *rows,
+                         mr_error *err);
+/* Position to replay up to: no further than `end`, what the journal has. */
+mr_status run_again_end(const mr_pipeline *pipeline, uint64_t *end, mr_error *err);
+bool run_again_from_first(const mr_pipeline *pipeline); /* no checkpoint may be used */
+/* Whether a checkpoint up to that position may be used; MR_CONFLICT: it is ahead of what is asked for. */
+mr_status run_again_check(mr_pipeline *pipeline, uint64_t position_max, mr_error *err);
+void run_again_started(mr_pipeline *pipeline);
+/* pipeline.c: birth at rest. `again` is lent, or NULL. */
+mr_status run_open_at_rest(mr_plan *plan, const mr_pipeline_options *options,
+                           struct run_again *again, mr_pipeline **out, mr_error *err);
 /* recover.c */
 int64_t run_checkpoint_interval_ns(const mr_pipeline *pipeline);
 mr_status run_recover(mr_pipeline *pipeline, mr_error *err);

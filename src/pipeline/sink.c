@@ -46,13 +46,18 @@ static mr_status open_or_create(mr_pipeline *pipeline, const char *name, const p
     return status;
 }
 
+uint64_t run_sink_producer_id(const char *pipeline, const char *producer)
+{
+    char id[512];
+    int bytes = snprintf(id, sizeof id, "%s/%s", pipeline, producer);
+    return mr_hash64(id, (size_t)bytes) | 1; /* never 0, which means none */
+}
+
 mr_status run_sink_open(mr_pipeline *pipeline, const char *topic_name, const plan_sink *plan,
                         mr_schema *schema, const char *producer, run_sink *sink, mr_error *err)
 {
-    char id[512];
-    int bytes = snprintf(id, sizeof id, "%s/%s", pipeline->plan->name, producer);
     sink->plan = plan;
-    sink->producer_id = mr_hash64(id, (size_t)bytes) | 1; /* never 0, which means none */
+    sink->producer_id = run_sink_producer_id(pipeline->plan->name, producer);
     MR_TRY(open_or_create(pipeline, topic_name, plan, schema, &sink->topic, err));
     MR_TRY(mr_topic_open_writer(sink->topic, 0, NULL, NULL, err));
     uint32_t epoch;
@@ -117,11 +122,9 @@ static uint32_t first_wanted(const run_sink *sink, const micro_batch *batch,
     return low;
 }
 
-/* The sink's columns of the frame: shared when all rows go, gathered otherwise. */
-static mr_status pick(const run_sink *sink, const source_rows *rows, const uint32_t *chosen,
-                      size_t count, mr_batch **out, mr_error *err)
+mr_status run_sink_pick(const plan_sink *plan, const source_rows *rows, const uint32_t *chosen,
+                        size_t count, mr_batch **out, mr_error *err)
 {
-    const plan_sink *plan = sink->plan;
     mr_column *columns = mr_alloc_zero(plan->column_count, sizeof *columns);
     mr_status status = columns != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
     for (uint32_t i = 0; i < plan->column_count && status == MR_OK; i++) {
@@ -176,7 +179,7 @@ mr_status run_sink_append(mr_pipeline *pipeline, run_sink *sink, const micro_bat
     if (count == 0)
         return MR_OK;
     mr_batch *made = NULL;
-    MR_TRY(pick(sink, rows, chosen, count, &made, err));
+    MR_TRY(run_sink_pick(sink->plan, rows, chosen, count, &made, err));
     mr_status status = run_sink_append_batch(sink, made, batch->position, next, err);
     if (status == MR_OK && out_batch != NULL)
         *out_batch = mr_batch_retain(made);
@@ -203,8 +206,8 @@ void run_dead_close(run_dead *dead)
 void run_dead_add(mr_pipeline *pipeline, run_dead *dead, const mr_dead_letter *letter,
                   uint64_t sequence)
 {
-    if (sequence < dead->sink.known)
-        return;
+    if (dead->rows.schema == NULL || sequence < dead->sink.known)
+        return; /* at rest nothing is written */
     mr_bytes_append(&dead->sequences, &sequence, sizeof sequence);
     mr_dead_letter_add(&dead->rows, letter);
     pipeline->stats.dead_letters++;

@@ -167,10 +167,11 @@ mr_status run_stages(mr_pipeline *pipeline, micro_batch *batch, mr_error *err)
     if (rows->count == 0)
         return MR_OK;
     MR_TRY(run_compute(pipeline, &plan->late, rows, err));
-    if (pipeline->at_rest)
+    if (pipeline->at_rest && !run_again_wants(pipeline, batch))
         return MR_OK; /* only state is asked for */
     MR_TRY(run_score(pipeline, rows, err));
     MR_TRY(run_compute(pipeline, &plan->decide, rows, err));
     MR_TRY(run_evidence(pipeline, batch, rows, err));
-    return run_shadow_rows(pipeline, batch, rows, err);
+    return pipeline->at_rest ? run_again_keep(pipeline, batch, rows, err)
+                             : run_shadow_rows(pipeline, batch, rows, err);
 }
