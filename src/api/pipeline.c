@@ -3,21 +3,45 @@
 
 #include "api/api.h"
 
+#include "os/process.h"
+#include "pipeline/models_registry.h"
+
+#include <stdlib.h>
+
 struct millrace_pipeline {
+    mr_models *models;
     mr_plan *plan;
     mr_pipeline *pipeline;
 };
 
+/* In whose name versions are opened: as on the command line. */
+static mr_status open_models(millrace_home *home, mr_models **out, mr_error *err)
+{
+    char user[256];
+    const char *who = getenv("MILLRACE_PRINCIPAL");
+    mr_process_user(user, sizeof user);
+    mr_registry_options options = {.fs = mr_fs_real(),
+                                   .clock = mr_clock_real(),
+                                   .log = home->log,
+                                   .home = home->folder,
+                                   .principal = who != NULL && who[0] != '\0' ? who : user,
+                                   .process = "libmillrace"};
+    return mr_models_registry_open(&options, out, err);
+}
+
 static mr_status open_pipeline(millrace_home *home, const char *file, int workers, bool until_end,
                                millrace_pipeline *self, mr_error *err)
 {
+    MR_TRY(open_models(home, &self->models, err));
+    mr_models_registry_for(self->models, "run", file);
     mr_pipeline_options options = {.log = home->log,
+                                   .models = self->models,
                                    .fs = mr_fs_real(),
                                    .clock = mr_clock_real(),
                                    .home = home->folder,
                                    .workers = workers,
                                    .until_end = until_end};
-    MR_TRY(mr_plan_load(options.fs, home->log, NULL, file, &self->plan, err));
+    MR_TRY(mr_plan_load(options.fs, home->log, self->models, file, &self->plan, err));
     return mr_pipeline_open(self->plan, &options, &self->pipeline, err);
 }
 
@@ -83,5 +107,6 @@ void millrace_pipeline_close(millrace_pipeline *self)
         return;
     mr_pipeline_close(self->pipeline);
     mr_plan_release(self->plan);
+    mr_models_registry_close(self->models);
     mr_free(self);
 }

@@ -204,7 +204,7 @@ static mr_status open_live(demo *self, const char *file, mr_error *err)
                                      .start_us = day_us(0),
                                      .seed = (uint64_t)self->seed};
     MR_TRY(mr_simulation_create(&options, &self->cards, err));
-    MR_TRY(mr_running_load(&self->running, self->session, file, true, err));
+    MR_TRY(mr_running_load(&self->running, self->session, file, "demo", true, err));
     MR_TRY(mr_running_open(&self->running, file, err));
     return mr_topic_open(self->running.log, "payments", &self->payments, err);
 }

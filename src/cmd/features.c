@@ -47,7 +47,8 @@ static mr_status with_plan(mr_session *session, mr_status (*body)(mr_running *, 
     const char *name = mr_arguments_text(&session->arguments, "pipeline");
     mr_status status;
     MR_GOTO(done, status, mr_running_find(session, name, &path, err));
-    MR_GOTO(done, status, mr_running_load(&running, session, (const char *)path.data, false, err));
+    MR_GOTO(done, status,
+            mr_running_load(&running, session, (const char *)path.data, "features", false, err));
     status = body(&running, err);
 done:
     mr_running_close(&running);

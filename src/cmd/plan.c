@@ -2,12 +2,12 @@
 #include "cmd/verb.h"
 #include "pipeline/pipeline.h"
 
-static mr_status print_plan(mr_session *session, mr_log *log, mr_error *err)
+static mr_status print_plan(mr_session *session, mr_log *log, mr_models *models, mr_error *err)
 {
     mr_plan *plan = NULL;
     mr_bytes text = {0};
-    MR_TRY(mr_plan_load(session->fs, log, NULL, mr_arguments_operand(&session->arguments, 0), &plan,
-                        err));
+    MR_TRY(mr_plan_load(session->fs, log, models, mr_arguments_operand(&session->arguments, 0),
+                        &plan, err));
     mr_plan_format(plan, session->json, &text);
     mr_output_bytes(&session->out, text.data, text.size);
     mr_status status = text.failed ? MR_OUT_OF_MEMORY(err) : MR_OK;
@@ -22,7 +22,11 @@ static mr_status plan_run(mr_session *session, mr_error *err)
     mr_log *log = NULL;
     if (mr_fs_exists(session->fs, session->home))
         MR_TRY(mr_session_open_log(session, false, &log, err));
-    mr_status status = print_plan(session, log, err);
+    mr_models *models = NULL;
+    mr_status status = mr_session_models(session, log, "plan", &models, err);
+    if (status == MR_OK)
+        status = print_plan(session, log, models, err);
+    mr_models_registry_close(models);
     mr_log_close(log);
     return status;
 }

@@ -78,7 +78,7 @@ static mr_status run_run(mr_session *session, mr_error *err)
     mr_running running;
     const char *path = mr_arguments_operand(&session->arguments, 0);
     mr_process_catch_signals();
-    mr_status status = mr_running_load(&running, session, path, true, err);
+    mr_status status = mr_running_load(&running, session, path, "run", true, err);
     if (status == MR_OK)
         status = run_pipeline(&running, path, err);
     mr_running_close(&running);

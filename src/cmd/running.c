@@ -81,14 +81,20 @@ mr_status mr_running_find(mr_session *session, const char *name, mr_bytes *out_p
 
 /* ---- running ---- */
 
-mr_status mr_running_load(mr_running *running, mr_session *session, const char *path, bool create,
-                          mr_error *err)
+mr_status mr_running_load(mr_running *running, mr_session *session, const char *path,
+                          const char *what, bool create, mr_error *err)
 {
     *running = (mr_running){.session = session};
     MR_TRY(mr_session_open_log(session, create, &running->log, err));
-    running->options = (mr_pipeline_options){
-        .log = running->log, .fs = session->fs, .clock = session->clock, .home = session->home};
-    return mr_plan_load(session->fs, running->log, NULL, path, &running->plan, err);
+    MR_TRY(mr_session_models(session, running->log, what, &running->models, err));
+    running->options = (mr_pipeline_options){.log = running->log,
+                                             .models = running->models,
+                                             .fs = session->fs,
+                                             .clock = session->clock,
+                                             .home = session->home};
+    MR_TRY(mr_plan_load(session->fs, running->log, running->models, path, &running->plan, err));
+    mr_models_registry_for(running->models, what, mr_plan_name(running->plan));
+    return MR_OK;
 }
 
 mr_status mr_running_open(mr_running *running, const char *path, mr_error *err)
@@ -142,6 +148,7 @@ void mr_running_close(mr_running *running)
 {
     mr_pipeline_close(running->pipeline);
     mr_plan_release(running->plan);
+    mr_models_registry_close(running->models);
     mr_log_close(running->log);
     *running = (mr_running){0};
 }

@@ -10,14 +10,16 @@
 typedef struct mr_running {
     mr_session *session;
     mr_log *log;
+    mr_models *models;
     mr_plan *plan;
     mr_pipeline *pipeline;
     mr_pipeline_options options;
 } mr_running;
 
-/* Loads the plan of a file; opens nothing. Close also after a failure. */
-mr_status mr_running_load(mr_running *running, mr_session *session, const char *path, bool create,
-                          mr_error *err);
+/* Loads the plan of a file; opens nothing. `what` is what it is for ("run"): accesses to models are recorded with it.
+ * Close also after a failure. */
+mr_status mr_running_load(mr_running *running, mr_session *session, const char *path,
+                          const char *what, bool create, mr_error *err);
 /* Opens the pipeline and remembers the file. */
 mr_status mr_running_open(mr_running *running, const char *path, mr_error *err);
 /* Runs until a signal, the end (options.until_end), or until `idle(context)` (may be NULL), which is asked whenever

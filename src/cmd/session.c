@@ -2,6 +2,7 @@
 #include "cmd/session.h"
 
 #include "base/assert.h"
+#include "os/process.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,22 @@ mr_status mr_session_open_log(mr_session *session, bool create, mr_log **out, mr
             "create` and `millrace produce` make one",
             session->home);
     return mr_log_open(session->fs, session->clock, session->home, out, err);
+}
+
+mr_status mr_session_models(mr_session *session, mr_log *log, const char *what, mr_models **out,
+                            mr_error *err)
+{
+    char process[128];
+    (void)snprintf(process, sizeof process, "millrace %s, process %d", what, mr_process_id());
+    mr_registry_options options = {.fs = session->fs,
+                                   .clock = session->clock,
+                                   .log = log,
+                                   .home = session->home,
+                                   .principal = session->principal,
+                                   .process = process};
+    MR_TRY(mr_models_registry_open(&options, out, err));
+    mr_models_registry_for(*out, what, "");
+    return MR_OK;
 }
 
 static mr_status read_schema_file(mr_session *session, const char *path, mr_schema **out,

@@ -9,6 +9,7 @@
 #include "log/log.h"
 #include "os/clock.h"
 #include "os/fs.h"
+#include "pipeline/models_registry.h"
 
 typedef struct mr_session {
     mr_arguments arguments;
@@ -31,6 +32,11 @@ void mr_session_say(mr_session *session, const char *format, ...)
 /* Opens the log of the home. With `create` the home is made; else MR_NOT_FOUND when there is none.
  */
 mr_status mr_session_open_log(mr_session *session, bool create, mr_log **out, mr_error *err);
+
+/* The models of the home by name, for what `what` says ("plan"); log NULL: there is no home. Opens nothing yet. The log
+ * outlives it; close with mr_models_registry_close. */
+mr_status mr_session_models(mr_session *session, mr_log *log, const char *what, mr_models **out,
+                            mr_error *err);
 
 /* The schema of --schema or --schema-file; *out is NULL when neither is given. The caller releases
  * it. */

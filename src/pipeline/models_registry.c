@@ -193,5 +193,6 @@ void mr_models_registry_close(mr_models *models)
 void mr_models_registry_for(mr_models *models, const char *what, const char *whom)
 {
     models_registry *self = of(models);
-    (void)snprintf(self->purpose, sizeof self->purpose, "%s %s", what, whom);
+    (void)snprintf(self->purpose, sizeof self->purpose, "%s%s%s", what, whom[0] != 0 ? " " : "",
+                   whom);
 }
