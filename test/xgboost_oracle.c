@@ -204,3 +204,12 @@ mr_status mr_oracle_predict(mr_oracle *oracle, const float *rows, size_t count, 
     return inplace ? predict_inplace(oracle, rows, count, config, out, err)
                    : predict_matrix(oracle, rows, count, config, out, err);
 }
+
+mr_status mr_oracle_explain(mr_oracle *oracle, const float *rows, size_t count, const float **out,
+                            mr_error *err)
+{
+    return predict_matrix(oracle, rows, count,
+                          "{\"type\": 2, \"training\": false, \"iteration_begin\": 0, "
+                          "\"iteration_end\": 0, \"strict_shape\": true}",
+                          out, err);
+}

@@ -33,6 +33,9 @@ mr_status mr_oracle_save_binary(mr_oracle *oracle, mr_bytes *out, mr_error *err)
  * allows infinities, and is what serving code calls. */
 mr_status mr_oracle_predict(mr_oracle *oracle, const float *rows, size_t count, bool margin,
                             bool inplace, const float **out, mr_error *err);
+/* What each feature adds to each margin (pred_contribs): rows x groups x (features + 1), lent as above. */
+mr_status mr_oracle_explain(mr_oracle *oracle, const float *rows, size_t count, const float **out,
+                            mr_error *err);
 /* Values as the recipe's data have them, row by row. */
 void mr_oracle_fill(const mr_oracle_recipe *recipe, mr_random_seeded *random, float *rows,
                     size_t count);

@@ -286,7 +286,19 @@ mr_status mr_scratch_create(const mr_model *model, mr_scratch **out, mr_error *e
 
 void mr_scratch_destroy(mr_scratch *scratch)
 {
+    if (scratch != NULL)
+        mr_free(scratch->explain);
     mr_free(scratch);
+}
+
+uint8_t *mr_scratch_explain(mr_scratch *scratch, size_t bytes)
+{
+    if (scratch->explain_bytes < bytes) {
+        mr_free(scratch->explain);
+        scratch->explain = mr_alloc_aligned(bytes);
+        scratch->explain_bytes = scratch->explain != NULL ? bytes : 0;
+    }
+    return scratch->explain;
 }
 
 mr_status mr_model_score(const mr_model *model, const mr_binding *binding, const mr_column *columns,

@@ -9,7 +9,12 @@ struct mr_scratch {
     const mr_column **inputs; /* one per input: set by mr_model_score for the call */
     mr_column *row;           /* one per input, for families without score_row */
     uint8_t *bytes;
+    uint8_t *explain; /* working memory of explanations; none before the first */
+    size_t explain_bytes;
 };
+
+/* At least `bytes` for explanations, aligned to MR_ALIGN; kept from call to call. NULL: no memory. */
+uint8_t *mr_scratch_explain(mr_scratch *scratch, size_t bytes);
 
 extern const mr_model_kind mr_model_xgboost; /* tree_xgboost.c */
 

@@ -16,6 +16,7 @@ typedef struct placed {
 void mr_forest_builder_deinit(mr_forest_builder *builder)
 {
     mr_bytes_deinit(&builder->nodes);
+    mr_bytes_deinit(&builder->covers);
     mr_bytes_deinit(&builder->firsts);
     mr_bytes_deinit(&builder->depths);
     mr_bytes_deinit(&builder->sets);
@@ -36,6 +37,7 @@ void mr_forest_destroy(mr_forest *forest)
     mr_free(forest->sets);
     mr_free(forest->set_words);
     mr_free(forest->base);
+    mr_free(forest->covers);
     mr_free(forest);
 }
 
@@ -138,6 +140,8 @@ static mr_status place_nodes(mr_forest_builder *builder, const mr_tree_arrays *t
         else
             MR_TRY(place_split(builder, tree, at, first, seen, &node, err));
         mr_bytes_append(&builder->nodes, &node, sizeof node);
+        if (tree->cover != NULL)
+            mr_bytes_append(&builder->covers, &tree->cover[at.from], sizeof *tree->cover);
         *out_depth = MR_MAX(*out_depth, at.depth);
     }
     return MR_OK;
@@ -171,9 +175,11 @@ mr_status mr_forest_add(mr_forest_builder *builder, const mr_tree_arrays *tree, 
     mr_bytes_append_u32(&builder->firsts, (uint32_t)first);
     mr_bytes_append_u16(&builder->depths, (uint16_t)MR_MIN(depth, UINT16_MAX));
     builder->depth_max = MR_MAX(builder->depth_max, depth);
+    builder->no_covers |= tree->cover == NULL;
     builder->tree_count++;
     bool failed = builder->nodes.failed || builder->firsts.failed || builder->depths.failed ||
-                  builder->sets.failed || builder->set_words.failed || builder->stack.failed;
+                  builder->sets.failed || builder->set_words.failed || builder->stack.failed ||
+                  builder->covers.failed;
     return failed ? MR_OUT_OF_MEMORY(err) : MR_OK;
 }
 
@@ -228,6 +234,7 @@ mr_status mr_forest_finish(mr_forest_builder *builder, uint32_t keep, const uint
         return MR_OUT_OF_MEMORY(err);
     }
     uint32_t node_count = first_of(builder, keep);
+    bool covers = !builder->no_covers && builder->covers.size > 0;
     mr_bytes_append_u32(&builder->firsts, node_count);
     bool whole = !builder->firsts.failed;
     if (whole)
@@ -244,7 +251,8 @@ mr_status mr_forest_finish(mr_forest_builder *builder, uint32_t keep, const uint
                           .depths = take(&builder->depths),
                           .sets = take(&builder->sets),
                           .set_words = take(&builder->set_words),
-                          .base = copy(base, sizeof *base * group_count)};
+                          .base = copy(base, sizeof *base * group_count),
+                          .covers = covers ? take(&builder->covers) : NULL};
     mr_forest_builder_deinit(builder);
     if (!whole || forest->nodes == NULL || forest->firsts == NULL || forest->groups == NULL ||
         forest->depths == NULL || forest->sets == NULL || forest->set_words == NULL ||

@@ -47,6 +47,8 @@ typedef struct mr_forest {
     mr_tree_set *sets;
     uint32_t *set_words;
     float *base; /* margin before the first tree, per group */
+    float *
+        covers; /* per node: weight of the training rows that came there; NULL: the file does not say */
 } mr_forest;
 
 void mr_forest_destroy(mr_forest *forest); /* NULL is allowed */
@@ -57,6 +59,7 @@ typedef struct mr_tree_arrays {
     const int32_t *left, *right; /* -1 left: a leaf */
     const int32_t *feature;
     const float *value; /* threshold, or leaf value */
+    const float *cover; /* NULL: not known */
     const uint8_t *default_left;
     const uint8_t *is_category; /* NULL: none */
     const mr_tree_set *sets;    /* per node, into set_words; NULL with is_category NULL */
@@ -68,7 +71,8 @@ typedef struct mr_forest_builder {
     uint32_t tree_count;
     uint32_t set_count;
     uint32_t depth_max;
-    mr_bytes nodes, firsts, depths, sets, set_words, stack, seen;
+    bool no_covers; /* some tree has none */
+    mr_bytes nodes, covers, firsts, depths, sets, set_words, stack, seen;
 } mr_forest_builder;
 
 /* Checks and appends a tree: indices in range, each node reached once from node 0, no NaN threshold, no

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "model/model_internal.h"
+#include "model/explain_trees.h"
 #include "model/names.h"
 #include "model/tree_kernel.h"
 #include "os/clock.h"
@@ -38,6 +39,7 @@ typedef struct tree_model {
     const mr_tree_objective *objective;
     mr_tree_plan *batch, *row; /* may be the same */
     size_t rows_max;           /* up to so many rows go one by one */
+    mr_tree_explainer *explainer;
     mr_names inputs, outputs;
     char description[DESCRIPTION_BYTES];
 } tree_model;
@@ -144,6 +146,13 @@ void mr_tree_model_score_row(const mr_model *model, const float *inputs, float *
     if (out_scores != NULL)
         mr_tree_objective_apply(trees->objective, trees->forest->group_count, margins, 1, 1,
                                 out_scores, 1);
+}
+
+mr_status mr_tree_model_explain(const mr_model *model, const mr_column *const *inputs, size_t first,
+                                size_t count, double *out, mr_scratch *scratch, mr_error *err)
+{
+    return mr_tree_explainer_run(as_trees(model)->explainer, inputs, first, count, out, scratch,
+                                 err);
 }
 
 /* ---- which kernels may run ---- */
@@ -455,6 +464,8 @@ mr_status mr_tree_model_create(const mr_model_kind *kind, mr_forest *forest,
     trees->objective = source->objective;
     mr_status status = name_all(trees, source, options, err);
     if (status == MR_OK)
+        status = mr_tree_explainer_create(forest, kind, options, &trees->explainer, err);
+    if (status == MR_OK)
         status = choose_kernels(trees, options, err);
     if (status != MR_OK) {
         mr_tree_model_close(&trees->model);
@@ -472,6 +483,7 @@ void mr_tree_model_close(mr_model *model)
         trees->batch->kernel->destroy(trees->batch);
     if (trees->row != NULL && trees->row != trees->batch)
         trees->row->kernel->destroy(trees->row);
+    mr_tree_explainer_destroy(trees->explainer);
     mr_forest_destroy(trees->forest);
     mr_names_deinit(&trees->inputs);
     mr_names_deinit(&trees->outputs);

@@ -53,6 +53,9 @@ mr_status mr_tree_model_score(const mr_model *model, const mr_column *const *inp
                               mr_error *err);
 void mr_tree_model_score_row(const mr_model *model, const float *inputs, float *out_margins,
                              float *out_scores, mr_scratch *scratch);
+/* Exact Shapley values (shap.h); the first call plans them. Any thread. */
+mr_status mr_tree_model_explain(const mr_model *model, const mr_column *const *inputs, size_t first,
+                                size_t count, double *out, mr_scratch *scratch, mr_error *err);
 /* For tests and figures: what was chosen. */
 const char *mr_tree_model_batch_kernel(const mr_model *model);
 const char *mr_tree_model_row_kernel(const mr_model *model);

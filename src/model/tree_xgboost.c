@@ -30,8 +30,8 @@ typedef struct reader {
     mr_bytes names; /* feature names, each terminated */
     uint32_t name_count;
     mr_bytes tree_info, weight_drop, indptr, base_scores, version;
-    mr_bytes weights;                                               /* of gblinear */
-    mr_bytes left, right, feature, value, default_left, split_type; /* of the present tree */
+    mr_bytes weights;                                                      /* of gblinear */
+    mr_bytes left, right, feature, value, cover, default_left, split_type; /* of the present tree */
     mr_bytes categories, category_nodes, category_segments, category_sizes;
     mr_bytes flags, default_flags, sets, set_words;
     int64_t num_feature, num_class, num_target, num_trees, num_parallel_tree;
@@ -49,7 +49,8 @@ static void reader_deinit(reader *r)
                        &r->value,          &r->default_left,   &r->split_type,
                        &r->categories,     &r->category_nodes, &r->category_segments,
                        &r->category_sizes, &r->flags,          &r->default_flags,
-                       &r->sets,           &r->set_words,      &r->weights};
+                       &r->sets,           &r->set_words,      &r->weights,
+                       &r->cover};
     for (size_t i = 0; i < MR_COUNT_OF(all); i++)
         mr_bytes_deinit(all[i]);
     mr_forest_builder_deinit(&r->forest);
@@ -179,7 +180,8 @@ typedef struct column {
     const char *name;
     mr_bytes *to;
     bool is_float;
-    bool required;
+    bool required; /* one a node */
+    bool optional; /* one a node, or none at all */
 } column;
 
 static bool read_tree_member(reader *r, const column *columns, size_t count, const char *key,
@@ -207,10 +209,10 @@ static bool check_columns(reader *r, const column *columns, size_t count, int64_
         if (columns[i].required && columns[i].to->size / 4 != wanted)
             return mr_json_fail(&r->scan, MR_INVALID, "left_children has %zu elements, %s has %zu",
                                 wanted, columns[i].name, columns[i].to->size / 4);
-    if (r->split_type.size != 0 && r->split_type.size / 4 != wanted)
-        return mr_json_fail(&r->scan, MR_INVALID,
-                            "left_children has %zu elements, split_type has %zu", wanted,
-                            r->split_type.size / 4);
+    for (size_t i = 0; i < count; i++)
+        if (columns[i].optional && columns[i].to->size != 0 && columns[i].to->size / 4 != wanted)
+            return mr_json_fail(&r->scan, MR_INVALID, "left_children has %zu elements, %s has %zu",
+                                wanted, columns[i].name, columns[i].to->size / 4);
     return true;
 }
 
@@ -250,6 +252,7 @@ static bool add_tree(reader *r)
         .right = (const int32_t *)(void *)r->right.data,
         .feature = (const int32_t *)(void *)r->feature.data,
         .value = (const float *)(void *)r->value.data,
+        .cover = r->cover.size > 0 ? (const float *)(void *)r->cover.data : NULL,
         .default_left = r->default_flags.data,
         .is_category = categorical ? r->flags.data : NULL,
         .sets = categorical ? (const mr_tree_set *)(void *)r->sets.data : NULL,
@@ -263,16 +266,17 @@ static bool add_tree(reader *r)
 static bool read_tree(reader *r)
 {
     const column columns[] = {
-        {"left_children", &r->left, false, true},
-        {"right_children", &r->right, false, true},
-        {"split_indices", &r->feature, false, true},
-        {"split_conditions", &r->value, true, true},
-        {"default_left", &r->default_left, false, true},
-        {"split_type", &r->split_type, false, false},
-        {"categories", &r->categories, false, false},
-        {"categories_nodes", &r->category_nodes, false, false},
-        {"categories_segments", &r->category_segments, false, false},
-        {"categories_sizes", &r->category_sizes, false, false},
+        {"left_children", &r->left, false, true, false},
+        {"right_children", &r->right, false, true, false},
+        {"split_indices", &r->feature, false, true, false},
+        {"split_conditions", &r->value, true, true, false},
+        {"sum_hessian", &r->cover, true, false, true},
+        {"default_left", &r->default_left, false, true, false},
+        {"split_type", &r->split_type, false, false, true},
+        {"categories", &r->categories, false, false, false},
+        {"categories_nodes", &r->category_nodes, false, false, false},
+        {"categories_segments", &r->category_segments, false, false, false},
+        {"categories_sizes", &r->category_sizes, false, false, false},
     };
     for (size_t i = 0; i < MR_COUNT_OF(columns); i++)
         mr_bytes_clear(columns[i].to);
@@ -770,4 +774,5 @@ const mr_model_kind mr_model_xgboost = {
     .close = mr_tree_model_close,
     .score = mr_tree_model_score,
     .score_row = mr_tree_model_score_row,
+    .explain = mr_tree_model_explain,
 };
