@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "os/fs_sim.h"
+#include "pipeline/evidence.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -123,7 +124,7 @@ static const char *const yaml =
     "pipeline: p\nsources: {payments: {topic: payments, event_time: at}}\n"
     "features: {c: {key: customer, windows: [1d], aggregates: {n: count()}}}\n"
     "score: {model: m@champion}\ndecide: {action: \"case when score > 3050 then 'stop' else 'go' "
-    "end\"}\nsink: out\n";
+    "end\"}\nevidence: full\nsink: out\n";
 
 static uint64_t below(world *self, uint64_t limit)
 {
@@ -241,7 +242,10 @@ static void check_decisions(world *self, mr_batch *decisions)
     assert_non_null(decisions);
     assert_int_equal(decisions->row_count, PAYMENTS);
     const int64_t *tx = column_of(decisions, "tx")->values,
-                  *version = column_of(decisions, "score_version")->values;
+                  *version = column_of(decisions, "score_version")->values,
+                  *position = column_of(decisions, "position")->values,
+                  *offset = column_of(decisions, "source_offset")->values;
+    const mr_column *rule = column_of(decisions, "action_rule");
     const float *score = column_of(decisions, "score")->values;
     const mr_column *role = column_of(decisions, "score_role"),
                     *action = column_of(decisions, "action");
@@ -252,6 +256,10 @@ static void check_decisions(world *self, mr_batch *decisions)
         bool canary = is.size == 6 && memcmp(is.bytes, "canary", 6) == 0;
         assert_true(canary == (version[row] > 5));
         assert_true((does.size == 4) == (score[row] > 3050));
+        assert_int_equal(position[row], row);
+        assert_int_equal(offset[row], row);
+        mr_text why = mr_column_text(rule, row);
+        assert_true(why.size == (score[row] > 3050 ? strlen("score > 3050") : strlen("else")));
     }
     (void)self;
 }
@@ -305,6 +313,64 @@ static void check_shadows(world *self)
     mr_batch_release(rows);
 }
 
+/* ---- once more ---- */
+
+/* The stored block that holds a decision. */
+static void read_block(world *self, uint64_t offset, mr_log_block *out)
+{
+    mr_error err = {0};
+    mr_topic *topic;
+    mr_log_reader *reader;
+    mr_log_start start = {.kind = MR_LOG_START_OFFSET, .offset = offset};
+    assert_ok(mr_topic_open(self->flow.log, "out", &topic, &err), &err);
+    assert_ok(mr_log_reader_open(topic, 0, start, NULL, &reader, &err), &err);
+    assert_ok(mr_log_reader_next(reader, out, &err), &err);
+    uint64_t first = out->block_offset;
+    mr_log_block_release(out);
+    assert_ok(mr_log_reader_seek(
+                  reader, (mr_log_start){.kind = MR_LOG_START_OFFSET, .offset = first}, &err),
+              &err);
+    assert_ok(mr_log_reader_next(reader, out, &err), &err);
+    mr_log_reader_close(reader);
+    mr_topic_close(topic);
+}
+
+/* A replay in memory gives the bytes that are in the topic, and says where the record stood. */
+static void check_replay(world *self, uint64_t offset)
+{
+    mr_error err = {0};
+    mr_log_block block = {0};
+    mr_replayed again;
+    mr_origin counted;
+    mr_pipeline_options options = {.log = self->flow.log,
+                                   .models = &self->shelf.models,
+                                   .fs = mr_fs_sim_fs(self->disk),
+                                   .clock = &self->clock.clock,
+                                   .home = "/home",
+                                   .stepped = true,
+                                   .batch_rows_max = 1 + (uint32_t)below(self, 40)};
+    read_block(self, offset, &block);
+    assert_true(mr_pipeline_is_producer("p", "default/default/out", block.producer_id));
+    mr_decision decision = {.topic = "default/default/out",
+                            .producer_id = block.producer_id,
+                            .first = block.sequence_first,
+                            .next = block.sequence_next,
+                            .row = (uint32_t)(offset - block.block_offset),
+                            .rows = block.block_rows};
+    assert_ok(mr_pipeline_replay(self->plan, &options, &decision, &again, &err), &err);
+    assert_true(mr_batch_equal(again.rows, block.batch));
+    assert_int_equal(again.origin.position, offset);
+    assert_int_equal(again.origin.offset, offset);
+    assert_int_equal(((const int64_t *)again.record->columns[0].values)[0], offset);
+    assert_int_equal(again.plan_then, mr_plan_hash(self->plan));
+    assert_true(again.started <= offset && again.started + again.records >= decision.next);
+    assert_ok(mr_pipeline_origin_of_row(self->flow.log, self->plan, &decision, &counted, &err),
+              &err);
+    assert_memory_equal(&counted, &again.origin, sizeof counted);
+    mr_replayed_deinit(&again);
+    mr_log_block_release(&block);
+}
+
 static void check_world(world *self)
 {
     mr_batch *decisions = mr_flow_batch(&self->flow, "out");
@@ -312,6 +378,7 @@ static void check_world(world *self)
     check_journal(self, decisions);
     check_shadows(self);
     mr_batch_release(decisions);
+    check_replay(self, below(self, PAYMENTS));
 }
 
 static uint64_t run_world(uint64_t seed)
