@@ -35,4 +35,27 @@
     MR_TEST_MODEL_OF("gbtree", "[" MR_TEST_TREE_0 "," MR_TEST_TREE_1 "]", "[0,0]", "", "[3E-1]",   \
                      "binary:logistic", "3")
 
+/* LightGBM's text: three inputs, one of them a category by name; every mode of missing values; two iterations. Tests
+ * break it line by line. */
+#define MR_TEST_LIGHTGBM_HEAD                                                                      \
+    "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx=2\n"  \
+    "objective=binary sigmoid:1\nfeature_names=amount count country\n"                             \
+    "feature_infos=[-4:4] [-4:4] 0:1:2\ntree_sizes=1 1\n\n"
+#define MR_TEST_LIGHTGBM_TREE_0                                                                    \
+    "Tree=0\nnum_leaves=4\nnum_cat=1\nsplit_feature=0 1 2\nsplit_gain=1 1 1\n"                     \
+    "threshold=0.5 -1.5 0\ndecision_type=10 4 1\nleft_child=1 -1 -3\nright_child=2 -2 -4\n"        \
+    "leaf_value=0.1 -0.2 0.30000000000000004 -0.4\nleaf_weight=1 1 1 1\nleaf_count=10 20 30 40\n"  \
+    "internal_value=0 0 0\ninternal_weight=0 0 0\ninternal_count=100 30 70\ncat_boundaries=0 1\n"  \
+    "cat_threshold=5\nis_linear=0\nshrinkage=1\n\n\n"
+#define MR_TEST_LIGHTGBM_TREE_1                                                                    \
+    "Tree=1\nnum_leaves=2\nnum_cat=0\nsplit_feature=1\nsplit_gain=1\nthreshold=2\n"                \
+    "decision_type=0\nleft_child=-1\nright_child=-2\nleaf_value=0.01 -0.02\nleaf_weight=1 1\n"     \
+    "leaf_count=60 40\ninternal_value=0\ninternal_weight=0\ninternal_count=100\nis_linear=0\n"     \
+    "shrinkage=0.1\n\n\n"
+#define MR_TEST_LIGHTGBM_TAIL                                                                      \
+    "end of trees\n\nfeature_importances:\namount=1\n\nparameters:\n[boosting: gbdt]\n"            \
+    "end of parameters\n\npandas_categorical:[[\"a\", \"c\", \"e\"]]\n"
+#define MR_TEST_MODEL_LIGHTGBM                                                                     \
+    MR_TEST_LIGHTGBM_HEAD MR_TEST_LIGHTGBM_TREE_0 MR_TEST_LIGHTGBM_TREE_1 MR_TEST_LIGHTGBM_TAIL
+
 #endif

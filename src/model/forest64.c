@@ -98,6 +98,8 @@ static mr_status check_shape(mr_forest64_builder *b, const mr_tree64 *tree, mr_e
                 mr_bytes_append(&b->stack, &next, sizeof next);
         }
     }
+    if (b->stack.failed)
+        return MR_OUT_OF_MEMORY(err);
     return visited + 1 == tree->leaf_count
                ? MR_OK
                : MR_FAIL(err, MR_INVALID, "%u of %u splits are reached from the first", visited,

@@ -26,6 +26,8 @@ mr_status mr_run64_create(const mr_forest64 *forest, const char *kernel, const c
                           mr_run64 **out, mr_error *err);
 void mr_run64_destroy(mr_run64 *run); /* NULL is allowed */
 size_t mr_run64_scratch_bytes(const mr_run64 *run);
+/* So many rows at most are faster one by one. */
+size_t mr_run64_rows_max(const mr_run64 *run);
 const char *mr_run64_batch_kernel(const mr_run64 *run);
 /* Features that any split or leaf reads, in order. */
 const uint32_t *mr_run64_used(const mr_run64 *run, uint32_t *out_count);

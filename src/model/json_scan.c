@@ -60,6 +60,7 @@ bool mr_json_fail(mr_json_scan *scan, mr_status status, const char *format, ...)
     va_end(args);
     mr_error_prefix(scan->err, "%s%sat byte %zu", path, path[0] != '\0' ? " " : "",
                     (size_t)(scan->next - scan->begin));
+    scan->failed_at = scan->next;
     scan->next = scan->end;
     return false;
 }
@@ -351,6 +352,27 @@ bool mr_json_float(mr_json_scan *scan, float *out)
         return mr_json_fail(scan, MR_INVALID, "the number is too large for a float32");
     if (result == MR_NUMBER_NONE)
         return parse_float_word(scan, out);
+    scan->next += used;
+    return true;
+}
+
+bool mr_json_double(mr_json_scan *scan, double *out)
+{
+    *out = 0.0;
+    if (scan->status != MR_OK)
+        return false;
+    if (scan->binary)
+        return mr_json_fail(scan, MR_UNSUPPORTED, "this file is read as text only");
+    skip_blanks(scan);
+    if (scan->next < scan->end && *scan->next == '+')
+        return mr_json_fail_expected(scan, "a number");
+    size_t used = 0;
+    mr_number_result result = mr_number_parse_float64((const char *)scan->next,
+                                                      (size_t)(scan->end - scan->next), out, &used);
+    if (result == MR_NUMBER_OVERFLOW)
+        return mr_json_fail(scan, MR_INVALID, "the number is too large for a float64");
+    if (result == MR_NUMBER_NONE)
+        return mr_json_fail_expected(scan, "a number");
     scan->next += used;
     return true;
 }

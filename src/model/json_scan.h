@@ -32,6 +32,7 @@ typedef struct mr_json_step {
 
 typedef struct mr_json_scan {
     const uint8_t *begin, *next, *end;
+    const uint8_t *failed_at; /* NULL: nothing failed */
     bool binary;
     uint32_t depth;
     mr_json_step steps[MR_JSON_DEPTH_MAX];
@@ -57,6 +58,7 @@ bool mr_json_element(mr_json_scan *scan);
 bool mr_json_string(mr_json_scan *scan, const char **out);
 bool mr_json_int(mr_json_scan *scan, int64_t *out); /* also true, false: 1, 0 */
 bool mr_json_float(mr_json_scan *scan, float *out); /* also NaN, Infinity, -Infinity */
+bool mr_json_double(mr_json_scan *scan, double *out); /* of text only; finite */
 bool mr_json_skip(mr_json_scan *scan);
 /* A whole array appended to `out` as int32_t or float. */
 bool mr_json_ints(mr_json_scan *scan, mr_bytes *out);

@@ -13,6 +13,7 @@
 /* To add a family: its file, its extern in model_internal.h, its line here. */
 const mr_model_kind *const mr_model_kinds[] = {
     &mr_model_xgboost,
+    &mr_model_lightgbm,
     NULL,
 };
 

@@ -17,5 +17,6 @@ struct mr_scratch {
 uint8_t *mr_scratch_explain(mr_scratch *scratch, size_t bytes);
 
 extern const mr_model_kind mr_model_xgboost; /* tree_xgboost.c */
+extern const mr_model_kind mr_model_lightgbm; /* lightgbm.c */
 
 #endif

@@ -17,6 +17,7 @@ static const struct {
     const char *kind, *bytes;
 } examples[] = {
     {"xgboost", MR_TEST_MODEL_XGBOOST},
+    {"lightgbm", MR_TEST_MODEL_LIGHTGBM},
 };
 
 static const char *example_of(const mr_model_kind *kind)
@@ -45,6 +46,11 @@ static mr_schema *schema_of(const char *text)
     return schema;
 }
 
+static bool takes_text(const mr_model *model, uint32_t input)
+{
+    return model->signature.input_types != NULL && model->signature.input_types[input] == MR_STRING;
+}
+
 /* A schema with the model's inputs in reverse order and a column the model does not know. */
 static mr_schema *reversed_schema(const mr_model *model)
 {
@@ -54,7 +60,10 @@ static mr_schema *reversed_schema(const mr_model *model)
     fields[0] = (mr_field){.name = "unrelated column", .type = {MR_STRING, 0}};
     for (uint32_t i = 0; i < n; i++)
         fields[1 + i] = (mr_field){.name = model->signature.input_names[n - 1 - i],
-                                   .type = {i % 2 == 0 ? MR_FLOAT64 : MR_INT64, 0}};
+                                   .type = {takes_text(model, n - 1 - i) ? MR_STRING
+                                            : i % 2 == 0                 ? MR_FLOAT64
+                                                                         : MR_INT64,
+                                            0}};
     mr_schema *schema;
     assert_ok(mr_schema_create(fields, n + 1, &schema, &err), &err);
     mr_free(fields);
@@ -63,7 +72,8 @@ static mr_schema *reversed_schema(const mr_model *model)
 
 #define ROWS 700
 
-/* Columns by the reversed schema; every value is a small whole number, so that all types hold it. */
+/* Columns by the reversed schema; every value is a small whole number, so that all types hold it; texts
+ * are letters. */
 static mr_batch *reversed_batch(mr_schema *schema, mr_random_seeded *random)
 {
     mr_error err = {0};
@@ -73,8 +83,8 @@ static mr_batch *reversed_batch(mr_schema *schema, mr_random_seeded *random)
     for (int r = 0; r < ROWS; r++)
         for (uint32_t c = 0; c < schema->field_count; c++) {
             int64_t value = (int64_t)mr_random_below(random, 9) - 4;
-            if (c == 0)
-                mr_builder_text(&builder.columns[c], "x", 1);
+            if (schema->fields[c].type.id == MR_STRING)
+                mr_builder_text(&builder.columns[c], &"abcdefghi"[value + 4], 1);
             else if (schema->fields[c].type.id == MR_FLOAT64)
                 mr_builder_float64(&builder.columns[c], (double)value);
             else
