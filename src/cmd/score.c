@@ -50,7 +50,14 @@ static mr_status score_batch(void *context, mr_batch *batch, mr_error *err)
 
 /* ---- the source ---- */
 
-/* Without --schema: the kept columns as text, and the model's inputs as numbers that may be missing. */
+/* Texts as texts, all else as numbers. */
+static mr_type type_of_input(const mr_model_signature *signature, uint32_t input)
+{
+    bool text = signature->input_types != NULL && signature->input_types[input] == MR_STRING;
+    return (mr_type){text ? MR_STRING : MR_FLOAT64, 0};
+}
+
+/* Without --schema: the kept columns as text, and the model's inputs as what it takes, which may be missing. */
 static mr_status guess_schema(const score *self, mr_schema **out, mr_error *err)
 {
     const mr_model_signature *signature = &self->model->signature;
@@ -63,8 +70,9 @@ static mr_status guess_schema(const score *self, mr_schema **out, mr_error *err)
             fields[count++] =
                 (mr_field){.name = self->keep.items[i], .type = {MR_STRING, 0}, .nullable = true};
     for (uint32_t i = 0; i < signature->input_count; i++)
-        fields[count++] = (mr_field){
-            .name = signature->input_names[i], .type = {MR_FLOAT64, 0}, .nullable = true};
+        fields[count++] = (mr_field){.name = signature->input_names[i],
+                                     .type = type_of_input(signature, i),
+                                     .nullable = true};
     mr_status status = mr_schema_create(fields, count, out, err);
     mr_free(fields);
     return status;
