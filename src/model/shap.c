@@ -1,9 +1,10 @@
 /* shap.c -- explains rows by a plan, a block at a time.
  *
- * work: | values of the slots, 8 x chunks rows each | sums, chunk by chunk | stack | masks |
+ * work: | values of the slots, a block each | sums, chunk by chunk | stack | masks |
  *
- * A tree is run over all chunks of a block before the next one: its program stays in the first cache. The block is as
- * long as its sums fit the second. */
+ * A chunk is as many rows as the kernel takes at once; a few rows at the end of a block go one by one. A tree is run over
+ * the whole block before the next one: its program stays in the first cache. The block is as long as its sums fit the
+ * second. */
 #include "model/shap_internal.h"
 
 #include "base/assert.h"
@@ -13,14 +14,14 @@
 #define CHUNKS_MAX     16
 #define SUMS_BYTES_MAX (256u << 10)
 
-static size_t sums_of_chunk(const mr_shap_plan *plan)
+static size_t sums_of_row(const mr_shap_plan *plan)
 {
-    return (size_t)plan->used_count * plan->points_max * MR_SHAP_LANES;
+    return (size_t)plan->used_count * plan->pad_max;
 }
 
 static uint32_t chunks_of(const mr_shap_plan *plan)
 {
-    size_t bytes = MR_MAX(sums_of_chunk(plan) * sizeof(double), 1);
+    size_t bytes = MR_MAX(sums_of_row(plan) * plan->kernel->lanes * sizeof(double), 1);
     return (uint32_t)MR_MAX(MR_MIN(SUMS_BYTES_MAX / bytes, (size_t)CHUNKS_MAX), 1);
 }
 
@@ -35,27 +36,29 @@ static size_t places_of(const mr_shap_plan *plan)
     return 2 * ((size_t)plan->depth_max + 1);
 }
 
-static size_t stack_of(const mr_shap_plan *plan)
+/* Whole cache lines: vectors must be aligned. */
+static size_t rounded(size_t values)
 {
-    return places_of(plan) * plan->points_max * MR_SHAP_LANES;
+    return (values + 7) / 8 * 8;
 }
 
 static work work_of(const mr_shap_plan *plan, uint8_t *at)
 {
-    work w = {.stride = (size_t)chunks_of(plan) * MR_SHAP_LANES};
+    work w = {.stride = (size_t)chunks_of(plan) * plan->kernel->lanes};
     w.values = (double *)(void *)at;
-    w.sums = w.values + plan->slot_count * w.stride;
-    w.stack = w.sums + sums_of_chunk(plan) * chunks_of(plan);
-    w.masks = (int64_t *)(void *)(w.stack + stack_of(plan));
+    w.sums = w.values + rounded(plan->slot_count * w.stride);
+    w.stack = w.sums + rounded(sums_of_row(plan) * w.stride);
+    w.masks = (int64_t *)(void *)(w.stack +
+                                  rounded(places_of(plan) * plan->pad_max * plan->kernel->lanes));
     return w;
 }
 
 size_t mr_shap_work_bytes(const mr_shap_plan *plan)
 {
-    size_t chunks = chunks_of(plan);
+    size_t lanes = plan->kernel->lanes, rows = chunks_of(plan) * lanes;
     return sizeof(double) *
-           (plan->slot_count * chunks * MR_SHAP_LANES + sums_of_chunk(plan) * chunks +
-            stack_of(plan) + places_of(plan) * MR_SHAP_LANES);
+           (rounded(plan->slot_count * rows) + rounded(sums_of_row(plan) * rows) +
+            rounded(places_of(plan) * plan->pad_max * lanes) + rounded(places_of(plan) * lanes));
 }
 
 const double *mr_shap_means(const mr_shap_plan *plan)
@@ -75,27 +78,49 @@ static void load_block(const mr_shap_plan *plan, const mr_column *const *inputs,
     }
 }
 
-static void run_group(const mr_shap_plan *plan, uint32_t first_tree, uint32_t end_tree,
-                      size_t chunks, const work *w)
+/* How many rows of a block go one by one: what a last chunk would be too small for. */
+static size_t few_of(const mr_shap_plan *plan, size_t count)
 {
-    size_t chunk_sums = sums_of_chunk(plan);
-    memset(w->sums, 0, chunk_sums * chunks * sizeof *w->sums);
-    for (uint32_t t = first_tree; t < end_tree; t++)
-        for (size_t c = 0; c < chunks; c++)
-            plan->run(plan, &plan->trees[t], w->values + c * MR_SHAP_LANES, w->stride,
-                      w->sums + c * chunk_sums, w->stack, w->masks);
+    size_t rest = count % plan->kernel->lanes;
+    return rest <= plan->kernel->few ? rest : 0;
 }
 
-/* Row r of the block: its points are added up in order. */
-static void put_row(const mr_shap_plan *plan, const work *w, size_t r, double *out)
+static void run_group(const mr_shap_plan *plan, uint32_t first_tree, uint32_t end_tree,
+                      size_t count, const work *w)
 {
-    const double *sums = w->sums + r / MR_SHAP_LANES * sums_of_chunk(plan) + r % MR_SHAP_LANES;
+    size_t row_sums = sums_of_row(plan), lanes = plan->kernel->lanes;
+    size_t few = few_of(plan, count), wide = count - few;
+    memset(w->sums, 0, row_sums * ((wide + lanes - 1) / lanes * lanes + few) * sizeof *w->sums);
+    for (uint32_t t = first_tree; t < end_tree; t++) {
+        for (size_t r = 0; r < wide; r += lanes)
+            plan->kernel->rows(plan, &plan->trees[t], w->values + r, w->stride,
+                               w->sums + r * row_sums, w->stack, w->masks);
+        for (size_t r = wide; r < count; r++)
+            plan->kernel->row(plan, &plan->trees[t], w->values + r, w->stride,
+                              w->sums + r * row_sums, w->stack, w->masks);
+    }
+}
+
+/* Points are added up in order. `lanes`: between one point and the next. */
+static void put_row(const mr_shap_plan *plan, const double *sums, size_t lanes, double *out)
+{
     for (uint32_t u = 0; u < plan->used_count; u++) {
         double sum = 0.0;
         for (uint32_t q = 0; q < plan->points_max; q++)
-            sum += sums[((size_t)u * plan->points_max + q) * MR_SHAP_LANES];
+            sum += sums[((size_t)u * plan->pad_max + q) * lanes];
         out[plan->used[u]] = sum;
     }
+}
+
+static void put_rows(const mr_shap_plan *plan, const work *w, size_t count, double *out,
+                     size_t stride)
+{
+    size_t row_sums = sums_of_row(plan), lanes = plan->kernel->lanes;
+    size_t wide = count - few_of(plan, count);
+    for (size_t r = 0; r < wide; r++)
+        put_row(plan, w->sums + r / lanes * lanes * row_sums + r % lanes, lanes, out + r * stride);
+    for (size_t r = wide; r < count; r++)
+        put_row(plan, w->sums + r * row_sums, 1, out + r * stride);
 }
 
 static void explain_block(const mr_shap_plan *plan, const double *base, size_t count, double *out,
@@ -107,13 +132,14 @@ static void explain_block(const mr_shap_plan *plan, const double *base, size_t c
         uint32_t end = first;
         while (end < plan->tree_count && plan->trees[end].group == g)
             end++;
-        run_group(plan, first, end, (count + MR_SHAP_LANES - 1) / MR_SHAP_LANES, w);
+        size_t row = groups * ((size_t)features + 1);
+        double *at = out + g * ((size_t)features + 1);
+        run_group(plan, first, end, count, w);
         for (size_t r = 0; r < count; r++) {
-            double *row = out + (r * groups + g) * ((size_t)features + 1);
-            memset(row, 0, features * sizeof *row);
-            put_row(plan, w, r, row);
-            row[features] = base[g] + plan->means[g];
+            memset(at + r * row, 0, features * sizeof *at);
+            at[r * row + features] = base[g] + plan->means[g];
         }
+        put_rows(plan, w, count, at, row);
         first = end;
     }
 }

@@ -6,7 +6,7 @@
  *   UP ....... after both children: their sums h -> its own sum; what the node's feature adds
  *   BOTTOM ... a node with two leaves: all of it at once
  *
- * The stack has two places a level, one a side; a place holds `points` values of 8 rows: first P, then h. A leaf's
+ * The stack has two places a level, one a side; a place holds a value a point for some rows: first P, then h. A leaf's
  * place is filled with its value. Beside it a mask a place: whether the row meets all conditions on the feature of this
  * edge so far (several splits on one feature count as one).
  *
@@ -22,8 +22,10 @@
 
 #include "model/shap.h"
 
-#define MR_SHAP_LANES      8
+#define MR_SHAP_LANES_MAX  16
 #define MR_SHAP_POINTS_MAX ((MR_SHAP_DEPTH_MAX + 1) / 2)
+#define MR_SHAP_PAD(n)                                                                             \
+    (((n) + 3) / 4 * 4) /* numbers a point come in fours; the last ones may weigh nothing */
 
 typedef enum mr_shap_step { MR_SHAP_DOWN, MR_SHAP_UP, MR_SHAP_BOTTOM } mr_shap_step;
 
@@ -35,7 +37,7 @@ typedef struct mr_shap_op {
     uint32_t slot;                  /* of the view it compares */
     uint32_t feature;               /* place among the used ones */
     uint32_t set;                   /* as in mr_shap_node */
-    uint32_t factors;               /* asked above: 3 x points doubles: 1 / w, A, B */
+    uint32_t factors;               /* asked above: 1 / w, A, B of each point, padded */
     uint16_t place;                 /* level x 2 + side */
     uint16_t above;                 /* place of that edge; 0: none */
     uint8_t step;
@@ -46,12 +48,23 @@ typedef struct mr_shap_tree {
     uint32_t first, count; /* ops */
     uint32_t group;
     uint32_t points;
-    const double *rule; /* points: weights, 1 - t, t */
+    const double *rule; /* weights, 1 - t, t of each point, padded */
 } mr_shap_tree;
 
-/* Adds what tree gives to `sums`, 8 lanes x points_max for each used feature. values: 8 rows of slot s at [s x stride]. */
+/* Adds what the tree gives to `sums`: pad_max points of each used feature, `lanes` rows of each point. values: those rows
+ * of slot s at [s x stride]. */
 typedef void mr_shap_run(const mr_shap_plan *plan, const mr_shap_tree *tree, const double *values,
                          size_t stride, double *sums, double *stack, int64_t *masks);
+
+/* Ways to run a tree: all give the same bits. */
+typedef struct mr_shap_kernel {
+    const char *name;
+    bool (*runs_here)(void); /* asks the processor; NULL: everywhere */
+    mr_shap_run *rows;       /* `lanes` rows at once */
+    mr_shap_run *row;        /* one row */
+    uint32_t lanes;
+    uint32_t few; /* up to so many rows are sooner done one by one */
+} mr_shap_kernel;
 
 typedef struct mr_shap_slot {
     uint32_t feature;
@@ -60,7 +73,7 @@ typedef struct mr_shap_slot {
 
 struct mr_shap_plan {
     mr_shap_forest forest;
-    mr_shap_run *run;
+    const mr_shap_kernel *kernel;
     mr_shap_op *ops;
     mr_shap_tree *trees; /* those with splits, by group, in the forest's order */
     double *factors;
@@ -68,18 +81,17 @@ struct mr_shap_plan {
     mr_shap_slot *slots;
     uint32_t *used; /* features that any tree asks */
     double *means;  /* per group */
-    uint32_t tree_count, slot_count, used_count, points_max, depth_max;
+    uint32_t tree_count, slot_count, used_count, points_max, pad_max, depth_max;
 };
 
-/* n points in (0, 1): n weights, n times 1 - t, n times t; exact for polynomials of degree 2n - 1. */
+/* n points in (0, 1): weights, then 1 - t, then t, each padded with zeros; exact for polynomials of degree 2n - 1. */
 void mr_shap_quadrature(uint32_t n, double *out);
 
-mr_shap_run mr_shap_run_plain;
+extern const mr_shap_kernel mr_shap_plain;
 #if defined(__x86_64__)
-mr_shap_run mr_shap_run_avx2;
-mr_shap_run mr_shap_run_avx512;
-bool mr_shap_runs_avx2(void); /* asks the processor */
-bool mr_shap_runs_avx512(void);
+extern const mr_shap_kernel mr_shap_avx2;
+extern const mr_shap_kernel mr_shap_avx512;
+mr_shap_run mr_shap_row_avx2;
 #endif
 
 #endif

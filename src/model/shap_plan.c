@@ -171,7 +171,8 @@ static mr_status want_rule(mr_shap_plan *plan, uint32_t points, mr_error *err)
     plan->points_max = MR_MAX(plan->points_max, points);
     if (plan->rules[points] != NULL)
         return MR_OK;
-    plan->rules[points] = mr_alloc(3 * points * sizeof(double));
+    plan->pad_max = MR_SHAP_PAD(plan->points_max);
+    plan->rules[points] = mr_alloc(3 * (size_t)MR_SHAP_PAD(points) * sizeof(double));
     if (plan->rules[points] == NULL)
         return MR_OUT_OF_MEMORY(err);
     mr_shap_quadrature(points, plan->rules[points]);
@@ -181,10 +182,12 @@ static mr_status want_rule(mr_shap_plan *plan, uint32_t points, mr_error *err)
 /* 1 / w, A and B at every point, for rows that met the conditions above. */
 static void add_factors(maker *m, double share, uint32_t points, const double *rule)
 {
+    uint32_t pad = MR_SHAP_PAD(points);
     for (int part = 0; part < 3; part++)
-        for (uint32_t q = 0; q < points; q++) {
-            double rest = share * rule[points + q], t = rule[2 * points + q], w = rest + t;
+        for (uint32_t q = 0; q < pad; q++) {
+            double rest = share * rule[pad + q], t = rule[2 * pad + q], w = rest + t;
             double factor = part == 0 ? 1.0 / w : part == 1 ? rest / w : t / w;
+            factor = q < points ? factor : 0.0;
             mr_bytes_append(&m->factors, &factor, sizeof factor);
         }
 }
@@ -305,18 +308,22 @@ static void maker_deinit(maker *m)
         mr_bytes_deinit(lists[i]);
 }
 
-static mr_shap_run *choose_run(const char *cpu)
+static const mr_shap_kernel *choose_kernel(const char *cpu)
 {
+    static const mr_shap_kernel *const kernels[] = {
 #if defined(__x86_64__)
-    bool any = strcmp(cpu, "auto") == 0;
-    if ((any || strcmp(cpu, "avx512") == 0) && mr_shap_runs_avx512())
-        return mr_shap_run_avx512;
-    if (strcmp(cpu, "plain") != 0 && mr_shap_runs_avx2())
-        return mr_shap_run_avx2;
-#else
-    (void)cpu;
+        &mr_shap_avx512,
+        &mr_shap_avx2,
 #endif
-    return mr_shap_run_plain;
+        &mr_shap_plain
+    };
+    bool allowed = strcmp(cpu, "auto") == 0;
+    for (size_t i = 0; i < MR_COUNT_OF(kernels); i++) {
+        allowed |= strcmp(cpu, kernels[i]->name) == 0;
+        if (allowed && (kernels[i]->runs_here == NULL || kernels[i]->runs_here()))
+            return kernels[i];
+    }
+    return &mr_shap_plain;
 }
 
 mr_status mr_shap_plan_create(const mr_shap_forest *forest, const char *cpu, mr_shap_plan **out,
@@ -332,7 +339,7 @@ mr_status mr_shap_plan_create(const mr_shap_forest *forest, const char *cpu, mr_
         mr_shap_plan_destroy(m.plan);
         return status;
     }
-    m.plan->run = choose_run(cpu);
+    m.plan->kernel = choose_kernel(cpu);
     *out = m.plan;
     return MR_OK;
 }
