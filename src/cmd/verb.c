@@ -27,6 +27,7 @@
     X(features_list)                                                                               \
     X(simulate_cards)                                                                              \
     X(train)                                                                                       \
+    X(why)                                                                                         \
     X(score)                                                                                       \
     X(scrub)                                                                                       \
     X(help)                                                                                        \

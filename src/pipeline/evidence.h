@@ -37,6 +37,9 @@ mr_status mr_pipeline_origin(mr_log *log, const char *pipeline, uint64_t positio
  * to which record then follows from a replay only. */
 mr_status mr_pipeline_origin_of_row(mr_log *log, const mr_plan *plan, const mr_decision *decision,
                                     mr_origin *out, mr_error *err);
+/* Who played when the record of a position was decided, as text (cast.h); empty: the model is a file. */
+mr_status mr_pipeline_cast_at(mr_log *log, const char *pipeline, uint64_t position, mr_bytes *out,
+                              mr_error *err);
 /* The record itself, one row in the source's form. MR_UNSUPPORTED: the source is a file. MR_NOT_FOUND: it is gone. */
 mr_status mr_plan_read_record(const mr_plan *plan, mr_log *log, const mr_origin *origin,
                               mr_batch **out, mr_error *err);

@@ -63,6 +63,48 @@ mr_status mr_journal_plan_at(mr_log *log, const char *pipeline, uint64_t positio
     return status;
 }
 
+/* ---- who played ---- */
+
+#define LOOK_BACK                                                                                  \
+    4096 /* entries: only some say who plays, so they are searched backwards, a stretch at a time */
+
+/* The newest cast among the entries [from, end), into *out, which stays as it is when there is none. */
+static mr_status read_casts(mr_journal *journal, uint64_t from, uint64_t end, mr_bytes *out,
+                            mr_error *err)
+{
+    journal_entry entry;
+    mr_status status = entry_at(journal, from, &entry, err);
+    while (status == MR_OK && entry.offset < end) {
+        if (entry.cast.bytes != NULL) {
+            mr_bytes_clear(out);
+            mr_bytes_append(out, entry.cast.bytes, entry.cast.size);
+        }
+        status = mr_journal_next(journal, &entry, err);
+    }
+    return status == MR_END ? MR_OK : status;
+}
+
+mr_status mr_pipeline_cast_at(mr_log *log, const char *pipeline, uint64_t position, mr_bytes *out,
+                              mr_error *err)
+{
+    mr_journal *journal;
+    journal_entry entry, first;
+    MR_TRY(mr_journal_open(log, pipeline, false, &journal, err));
+    mr_status status = find_entry(journal, pipeline, position, &entry, err);
+    uint64_t end = status == MR_OK ? entry.offset + 1 : 0, kept = 0;
+    if (status == MR_OK && (status = entry_at(journal, 0, &first, err)) == MR_OK)
+        kept = first.offset;
+    while (status == MR_OK && out->size == 0 && end > kept) {
+        uint64_t from = end - kept > LOOK_BACK ? end - LOOK_BACK : kept;
+        status = read_casts(journal, from, end, out, err);
+        end = from;
+    }
+    mr_journal_close(journal);
+    return status == MR_OK && out->failed ? MR_OUT_OF_MEMORY(err) : status;
+}
+
+/* ---- the record's place ---- */
+
 /* "payments/0" */
 static mr_status name_stream(const char *name, mr_origin *out, mr_error *err)
 {
