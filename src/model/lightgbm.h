@@ -61,4 +61,20 @@ void mr_lightgbm_categories_deinit(mr_lightgbm_categories *categories);
 void mr_lightgbm_category_codes(const mr_lightgbm_category *category, const mr_column *column,
                                 size_t first, size_t count, double *out);
 
+/* ---- files: lightgbm_read.c ---- */
+
+typedef struct mr_lightgbm_file {
+    uint32_t feature_count, group_count;
+    bool average_output; /* a random forest: sums are divided by the iterations */
+    mr_forest64_builder forest;
+    mr_lightgbm_objective objective;
+    mr_bytes names, infos; /* each terminated; infos may be missing */
+    uint32_t name_count, info_count;
+    mr_lightgbm_categories categories;
+} mr_lightgbm_file;
+
+/* Reads and checks all of it; errors name the line. */
+mr_status mr_lightgbm_read(const uint8_t *bytes, size_t size, mr_lightgbm_file *out, mr_error *err);
+void mr_lightgbm_file_deinit(mr_lightgbm_file *file); /* a zeroed struct is allowed */
+
 #endif
