@@ -5,7 +5,7 @@ T ?=
 CC ?= gcc
 B := build/$(MODE)
 
-PACKAGES := libisal yaml-0.1 libzstd liblz4 zlib libpcre2-8 jansson libxxhash nettle sqlite3
+PACKAGES := libisal yaml-0.1 libzstd liblz4 zlib libpcre2-8 jansson libxxhash nettle sqlite3 expat
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
         -Wundef -Wvla -Wformat=2 -Wcast-qual -Werror
 MARCH_x86_64 := -march=x86-64-v2 -mtune=generic

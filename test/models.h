@@ -58,4 +58,47 @@
 #define MR_TEST_MODEL_LIGHTGBM                                                                     \
     MR_TEST_LIGHTGBM_HEAD MR_TEST_LIGHTGBM_TREE_0 MR_TEST_LIGHTGBM_TREE_1 MR_TEST_LIGHTGBM_TAIL
 
+/* PMML: three numbers; a chain of a forest, a derived field and a classification. */
+#define MR_TEST_PMML_TREE(score, field, value)                                                     \
+    "<Segment><True/><TreeModel functionName=\"regression\" "                                      \
+    "missingValueStrategy=\"defaultChild\">"                                                       \
+    "<MiningSchema><MiningField name=\"amount\"/><MiningField name=\"count 7d\"/></MiningSchema>"  \
+    "<Node id=\"1\" defaultChild=\"2\"><True/><Node id=\"2\" score=\"" score                       \
+    "\"><SimplePredicate "                                                                         \
+    "field=\"" field "\" operator=\"lessThan\" value=\"" value "\"/></Node><Node id=\"3\" "        \
+    "score=\"0.125\"><SimplePredicate field=\"" field                                              \
+    "\" operator=\"greaterOrEqual\" value=\"" value "\"/></Node></Node></TreeModel></Segment>"
+#define MR_TEST_MODEL_PMML                                                                         \
+    "<?xml version=\"1.0\"?><PMML xmlns=\"http://www.dmg.org/PMML-4_4\" version=\"4.4\"><Header/>" \
+    "<DataDictionary><DataField name=\"amount\" optype=\"continuous\" dataType=\"double\"/>"       \
+    "<DataField name=\"night\" optype=\"continuous\" dataType=\"double\"/><DataField "             \
+    "name=\"count "                                                                                \
+    "7d\" optype=\"continuous\" dataType=\"double\"/><DataField name=\"bad\" "                     \
+    "optype=\"categorical\" "                                                                      \
+    "dataType=\"string\"><Value value=\"no\"/><Value value=\"yes\"/></DataField></DataDictionary>" \
+    "<MiningModel functionName=\"classification\"><MiningSchema><MiningField name=\"bad\" "        \
+    "usageType=\"target\"/><MiningField name=\"amount\"/><MiningField name=\"night\" "             \
+    "missingValueReplacement=\"0.5\"/><MiningField name=\"count 7d\" "                             \
+    "outliers=\"asExtremeValues\" "                                                                \
+    "lowValue=\"-2\" highValue=\"3\"/></MiningSchema><LocalTransformations><DerivedField "         \
+    "name=\"twice\" optype=\"continuous\" dataType=\"double\"><Apply function=\"*\"><FieldRef "    \
+    "field=\"night\"/><Constant>2</Constant></Apply></DerivedField></LocalTransformations>"        \
+    "<Segmentation multipleModelMethod=\"modelChain\"><Segment><True/><MiningModel "               \
+    "functionName=\"regression\"><MiningSchema><MiningField name=\"amount\"/><MiningField "        \
+    "name=\"count 7d\"/></MiningSchema><Output><OutputField name=\"sum\" optype=\"continuous\" "   \
+    "dataType=\"double\" feature=\"predictedValue\"/></Output><Segmentation "                      \
+    "multipleModelMethod=\"sum\">" MR_TEST_PMML_TREE("-0.5", "amount", "1.5") MR_TEST_PMML_TREE(   \
+        "0.75", "count 7d",                                                                        \
+        "0.5") "</Segmentation></MiningModel></Segment>"                                           \
+               "<Segment><True/><RegressionModel functionName=\"classification\" "                 \
+               "normalizationMethod=\"logit\"><MiningSchema><MiningField "                         \
+               "name=\"sum\"/><MiningField "                                                       \
+               "name=\"twice\"/></MiningSchema><RegressionTable intercept=\"0.25\" "               \
+               "targetCategory=\"yes\">"                                                           \
+               "<NumericPredictor name=\"sum\" coefficient=\"1\"/><NumericPredictor "              \
+               "name=\"twice\" "                                                                   \
+               "coefficient=\"0.375\"/></RegressionTable><RegressionTable intercept=\"0\" "        \
+               "targetCategory=\"no\"/></RegressionModel></Segment></Segmentation></"              \
+               "MiningModel></PMML>"
+
 #endif

@@ -18,6 +18,7 @@ static const struct {
 } examples[] = {
     {"xgboost", MR_TEST_MODEL_XGBOOST},
     {"lightgbm", MR_TEST_MODEL_LIGHTGBM},
+    {"pmml", MR_TEST_MODEL_PMML},
 };
 
 static const char *example_of(const mr_model_kind *kind)
