@@ -28,6 +28,9 @@
     X(simulate_cards)                                                                              \
     X(train)                                                                                       \
     X(why)                                                                                         \
+    X(audit_scored)                                                                                \
+    X(audit_trained)                                                                               \
+    X(audit_access)                                                                                \
     X(score)                                                                                       \
     X(scrub)                                                                                       \
     X(help)                                                                                        \

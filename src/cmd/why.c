@@ -266,7 +266,7 @@ static mr_status find_origin(why *self, mr_error *err)
 }
 
 /* What came in. That it is gone, or not to be told without a replay, is an answer too. */
-static void find_record(why *self)
+void why_find_record(why *self)
 {
     mr_error *err = &self->record_error;
     self->origin_known = find_origin(self, err) == MR_OK;
@@ -307,12 +307,12 @@ static mr_status answer(why *self, mr_error *err)
     int64_t reasons = 0;
     MR_TRY(mr_arguments_int(&self->session->arguments, "reasons", 0, 1000, &reasons, err));
     self->reasons_max = (size_t)reasons;
-    MR_TRY(load_pipeline(self, err));
     if (mr_arguments_flag(&self->session->arguments, "replay"))
         MR_TRY(replay(self, err));
     else
-        find_record(self);
+        why_find_record(self);
     MR_TRY(keep_columns(self, err));
+    MR_TRY(why_find_models(self, err));
     MR_TRY(why_ask_models(self, err));
     return self->session->json ? why_print_json(self, err) : why_print_text(self, err);
 }
@@ -329,7 +329,7 @@ static void close_all(why *self)
     mr_arena_deinit(&self->arena);
 }
 
-static mr_status why_run(mr_session *session, mr_error *err)
+mr_status why_with(mr_session *session, mr_status (*body)(why *self, mr_error *err), mr_error *err)
 {
     mr_log *log = NULL;
     why *self = MR_NEW(why);
@@ -343,11 +343,18 @@ static mr_status why_run(mr_session *session, mr_error *err)
         status = read_decision(self, log, err);
     self->frame = self->row;
     if (status == MR_OK)
-        status = answer(self, err);
+        status = load_pipeline(self, err);
+    if (status == MR_OK)
+        status = body(self, err);
     close_all(self);
     mr_log_close(log);
     mr_free(self);
     return status;
+}
+
+static mr_status why_run(mr_session *session, mr_error *err)
+{
+    return why_with(session, answer, err);
 }
 
 static const struct mr_operand operands[] = {
@@ -357,15 +364,12 @@ static const struct mr_operand operands[] = {
 };
 
 static const struct mr_option options[] = {
-    {"where", '\0', "NAME=VALUE", NULL, NULL,
-     "the first record in which the column NAME has that value"},
+    WHY_OPTIONS,
     {"replay", '\0', NULL, NULL, NULL,
      "compute it again from the journal, in memory, and compare the bytes"},
     {"with", '\0', "MODEL,...", NULL, NULL,
      "score it with these versions, too: name@alias, name/7, a file or a folder"},
     {"reasons", '\0', "N", "5", NULL, "how many inputs to name, the weightiest first"},
-    {"pipeline", 'p', "FILE", NULL, NULL,
-     "the pipeline's file, when it is no longer where the pipeline was started from"},
     {0},
 };
 

@@ -71,7 +71,21 @@ typedef struct why {
 int why_find(const mr_batch *batch, const char *name);
 int64_t why_int(const mr_batch *batch, int column, uint32_t row);
 
-/* why_model.c: who played, what they say, and where they come from. */
+/* Reads the record that TOPIC and OFFSET or --where name, finds its pipeline, runs `body`, and cleans up. */
+mr_status why_with(mr_session *session, mr_status (*body)(why *self, mr_error *err), mr_error *err);
+/* The record that came in; that it cannot be had is kept in record_error. */
+void why_find_record(why *self);
+/* The options of verbs that name a decision. */
+#define WHY_OPTIONS                                                                                \
+    {"where", '\0', "NAME=VALUE",                                                                  \
+     NULL,    NULL, "the first record in which the column NAME has that value"},                   \
+    {                                                                                              \
+        "pipeline", 'p', "FILE", NULL, NULL,                                                       \
+            "the pipeline's file, when it is no longer where the pipeline was started from"        \
+    }
+
+/* why_model.c: who played and where they come from; then what they say. */
+mr_status why_find_models(why *self, mr_error *err);
 mr_status why_ask_models(why *self, mr_error *err);
 void why_close_models(why *self);
 

@@ -294,27 +294,33 @@ static mr_status find_history(why *self, mr_error *err)
 static void add_file(why *self)
 {
     why_version *version = add_version(self, "live");
-    (void)snprintf(version->ref.name, sizeof version->ref.name, "%s", "the pipeline's model file");
+    (void)snprintf(version->ref.name, sizeof version->ref.name, "%s",
+                   mr_plan_model_path(self->running.plan));
     version->model = mr_plan_model(self->running.plan);
     self->decider = (int)self->version_count - 1;
+}
+
+mr_status why_find_models(why *self, mr_error *err)
+{
+    if (mr_plan_model(self->running.plan) == NULL)
+        return MR_OK;
+    if (mr_plan_model_reference(self->running.plan) == NULL) {
+        add_file(self);
+        return MR_OK;
+    }
+    MR_TRY(find_cast(self, err));
+    MR_TRY(find_decider(self, err));
+    return self->decider >= 0 ? find_history(self, err) : MR_OK;
 }
 
 mr_status why_ask_models(why *self, mr_error *err)
 {
     if (mr_plan_model(self->running.plan) == NULL)
         return MR_OK;
-    bool named = mr_plan_model_reference(self->running.plan) != NULL;
-    if (named) {
-        MR_TRY(find_cast(self, err));
-        MR_TRY(find_decider(self, err));
-    } else {
-        add_file(self);
-    }
     MR_TRY(add_asked(self, err));
     for (size_t i = 0; i < self->version_count; i++)
         ask(self, i);
-    MR_TRY(find_shadows(self, err));
-    return named && self->decider >= 0 ? find_history(self, err) : MR_OK;
+    return find_shadows(self, err);
 }
 
 void why_close_models(why *self)

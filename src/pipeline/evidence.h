@@ -80,6 +80,8 @@ void mr_verdict_deinit(mr_verdict *verdict);
 
 /* "fraud@champion" as the file has it; NULL: the model is a file, or there is none. */
 const char *mr_plan_model_reference(const mr_plan *plan);
+/* Of a model that is a file or a folder; else NULL. */
+const char *mr_plan_model_path(const mr_plan *plan);
 /* The model the plan was compiled with; NULL: none. */
 const mr_model *mr_plan_model(const mr_plan *plan);
 /* Name of the column an input is read from. */

@@ -13,6 +13,11 @@ const char *mr_plan_model_reference(const mr_plan *plan)
     return plan->score.reference;
 }
 
+const char *mr_plan_model_path(const mr_plan *plan)
+{
+    return plan->score.path;
+}
+
 const mr_model *mr_plan_model(const mr_plan *plan)
 {
     return plan->score.model;
