@@ -121,6 +121,8 @@ mr_status mr_tree_explainer_run(mr_tree_explainer *explainer, const mr_column *c
 {
     mr_shap_plan *plan;
     MR_TRY(plan_once(explainer, &plan, err));
+    if (count == 0)
+        return MR_OK;
     uint8_t *work = mr_scratch_explain(scratch, mr_shap_work_bytes(plan));
     if (work == NULL)
         return MR_OUT_OF_MEMORY(err);

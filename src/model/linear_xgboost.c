@@ -116,6 +116,8 @@ static mr_status explain_linear(const mr_model *model, const mr_column *const *i
                                 size_t count, double *out, mr_scratch *scratch, mr_error *err)
 {
     (void)err;
+    if (count == 0)
+        return MR_OK;
     const linear_model *linear = as_linear(model);
     uint32_t groups = linear->group_count, shares = linear->feature_count + 1;
     float *column = (float *)(void *)scratch->bytes;

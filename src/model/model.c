@@ -360,6 +360,15 @@ mr_status mr_model_score_row(const mr_model *model, const float *inputs, float *
     return MR_OK;
 }
 
+mr_status mr_model_explain_prepare(const mr_model *model, mr_error *err)
+{
+    if (model->kind->explain == NULL)
+        return MR_FAIL(err, MR_UNSUPPORTED,
+                       "models of kind %s cannot say what each input adds to a score",
+                       model->kind->name);
+    return model->kind->explain(model, NULL, 0, 0, NULL, NULL, err);
+}
+
 mr_status mr_model_explain(const mr_model *model, const mr_binding *binding,
                            const mr_column *columns, size_t first, size_t count, double *out,
                            mr_scratch *scratch, mr_error *err)

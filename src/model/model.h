@@ -93,7 +93,8 @@ struct mr_model_kind {
                       float *out_scores, mr_scratch *scratch);
     /* What each input adds to each margin: that of input i to margin k of row r at
      * [(r * margin_count + k) * (input_count + 1) + i], the base value behind the inputs; they add up to the margin.
-     * Same rows and scratch as for score. NULL: this family cannot say. */
+     * Same rows and scratch as for score. With count 0 it only prepares what the first explanation needs (all else may
+     * be NULL). NULL: this family cannot say. */
     mr_status (*explain)(const mr_model *model, const mr_column *const *inputs, size_t first,
                          size_t count, double *out, mr_scratch *scratch, mr_error *err);
 };
@@ -151,6 +152,9 @@ mr_status mr_model_score_row(const mr_model *model, const float *inputs, float *
 mr_status mr_model_explain(const mr_model *model, const mr_binding *binding,
                            const mr_column *columns, size_t first, size_t count, double *out,
                            mr_scratch *scratch, mr_error *err);
+
+/* Makes what the first explanation would make, and says whether the model can be explained at all. */
+mr_status mr_model_explain_prepare(const mr_model *model, mr_error *err);
 
 /* Rows [first, first + count) of a bool or number column as float32 or float64, NULL as NaN: the conversion
  * every family uses. `out` may have any alignment. */
