@@ -445,3 +445,31 @@ TEST(cast, a_broken_version_leaves_the_old_one_playing)
     mr_batch_release(decisions);
     free_world(&self);
 }
+
+static mr_status compile_inputs(world *self, const char *model, const char *inputs, mr_error *err)
+{
+    char text[512];
+    mr_fs *fs = mr_fs_sim_fs(self->disk);
+    mr_plan *plan = NULL;
+    (void)snprintf(text, sizeof text,
+                   "pipeline: q\nsources: {payments: {topic: payments, event_time: at}}\n"
+                   "score: {model: %s, inputs: {%s}}\nsink: out\n",
+                   model, inputs);
+    mr_status status = mr_plan_compile(fs, self->flow.log, &self->shelf.models, text, strlen(text),
+                                       "t.yaml", "", &plan, err);
+    mr_plan_release(plan);
+    return status;
+}
+
+TEST(cast, inputs_may_name_what_only_another_version_takes)
+{
+    world self;
+    mr_error err = {0};
+    make_world(&self, 2);
+    assert_ok(open_world(&self, &err), &err);
+    assert_ok(compile_inputs(&self, "m@champion", "fixed acidity: amount, amount: tx", &err), &err);
+    assert_int_equal(compile_inputs(&self, "m@champion", "fixed acidity: amounts", &err),
+                     MR_INVALID);
+    assert_non_null(strstr(err.text, "amounts"));
+    free_world(&self);
+}

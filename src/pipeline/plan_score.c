@@ -79,16 +79,18 @@ static int find_field(const mr_field *fields, size_t count, const char *name)
     return -1;
 }
 
-/* Names in `inputs` must be the model's, and columns. */
-static mr_status check_inputs(plan_maker *maker, const mr_spec_score *from, const mr_model *model)
+/* Names in `inputs` must be columns, and the model's; of a model by name, the next version may be the one that has
+ * the input. One that is misspelt is found when what it should have fed does not bind. */
+static mr_status check_inputs(plan_maker *maker, const mr_spec_score *from, const plan_score *score)
 {
+    const mr_model *model = score->model;
     mr_schema *frame = NULL;
     MR_TRY(plan_frame_schema(maker, &frame));
     mr_status status = MR_OK;
     for (size_t i = 0; i < from->inputs.count && status == MR_OK; i++) {
         const mr_spec_pair *pair = &from->inputs.items[i];
         uint32_t column;
-        if (mr_model_input_find(model, pair->name.text) < 0)
+        if (score->reference == NULL && mr_model_input_find(model, pair->name.text) < 0)
             status = PLAN_FAIL(maker, &pair->name, MR_INVALID, "the model has no input %s",
                                pair->name.text);
         else
@@ -220,7 +222,7 @@ mr_status plan_make_score(plan_maker *maker)
     score->rollout = from->rollout;
     MR_TRY(open_model(maker, from, score));
     MR_TRY(check_rollout(maker, from, score));
-    MR_TRY(check_inputs(maker, from, score->model));
+    MR_TRY(check_inputs(maker, from, score));
     MR_TRY(try_binding(maker, from, score));
     return add_columns(maker, from, score);
 }
