@@ -1,12 +1,13 @@
 /* running.c -- pipelines at work, as the verbs need them. */
 #include "cmd/running.h"
 
+#include "base/notice.h"
 #include "os/process.h"
+#include "os/thread.h"
+#include "pipeline/model_stats.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#define NAME_BYTES 128 /* of a pipeline: the plan allows 100 */
 
 static void pipelines_path(const mr_session *session, const char *name, const char *file, char *out)
 {
@@ -45,7 +46,7 @@ static mr_status fail_not_one(char **names, size_t count, mr_error *err)
     return status;
 }
 
-static mr_status find_only(mr_session *session, char *out_name, mr_error *err)
+mr_status mr_running_only(mr_session *session, char *out_name, mr_error *err)
 {
     char folder[MR_PATH_MAX];
     char **names = NULL;
@@ -55,20 +56,20 @@ static mr_status find_only(mr_session *session, char *out_name, mr_error *err)
         MR_TRY(mr_fs_list(session->fs, folder, &names, &count, err));
     mr_status status = count == 1 ? MR_OK : fail_not_one(names, count, err);
     if (status == MR_OK)
-        (void)snprintf(out_name, NAME_BYTES, "%s", names[0]);
+        (void)snprintf(out_name, MR_RUNNING_NAME_BYTES, "%s", names[0]);
     mr_fs_free_names(names, count);
     return status;
 }
 
 mr_status mr_running_find(mr_session *session, const char *name, mr_bytes *out_path, mr_error *err)
 {
-    char only[NAME_BYTES], file[MR_PATH_MAX];
+    char only[MR_RUNNING_NAME_BYTES], file[MR_PATH_MAX];
     if (name != NULL && strchr(name, '.') != NULL) { /* a file, not a name */
         mr_bytes_append_text(out_path, name);
         return mr_bytes_text(out_path) != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
     }
     if (name == NULL)
-        MR_TRY(find_only(session, only, err));
+        MR_TRY(mr_running_only(session, only, err));
     pipelines_path(session, name != NULL ? name : only, "/file", file);
     mr_status status = mr_fs_read_file(session->fs, file, MR_PATH_MAX * 2, out_path, err);
     if (status == MR_NOT_FOUND)
@@ -132,6 +133,57 @@ static bool idle_asked(void *context, mr_pipeline *pipeline)
     return self->idle != NULL && self->idle(self->context);
 }
 
+/* ---- statistics of models, written beside the flow ---- */
+
+#define STATS_NS INT64_C(400000000)
+
+typedef struct stats_writer {
+    mr_pipeline *pipeline;
+    mr_mutex mutex;
+    mr_condition changed;
+    mr_thread *thread;
+    bool stop;
+} stats_writer;
+
+static void write_stats(mr_pipeline *pipeline)
+{
+    mr_error err = {0};
+    if (mr_pipeline_model_stats_write(pipeline, &err) != MR_OK)
+        mr_notice_failure(MR_NOTICE_WARN, "models", &err, "stats_not_written");
+}
+
+static void write_loop(void *context)
+{
+    stats_writer *self = context;
+    mr_mutex_lock(&self->mutex);
+    while (!self->stop) {
+        (void)mr_condition_wait_for(&self->changed, &self->mutex, STATS_NS);
+        mr_mutex_unlock(&self->mutex);
+        write_stats(self->pipeline);
+        mr_mutex_lock(&self->mutex);
+    }
+    mr_mutex_unlock(&self->mutex);
+}
+
+static mr_status start_writer(stats_writer *self, mr_pipeline *pipeline, mr_error *err)
+{
+    *self = (stats_writer){.pipeline = pipeline};
+    mr_mutex_init(&self->mutex);
+    mr_condition_init(&self->changed);
+    return mr_thread_start("mr-model-stats", write_loop, self, &self->thread, err);
+}
+
+static void stop_writer(stats_writer *self)
+{
+    mr_mutex_lock(&self->mutex);
+    self->stop = true;
+    mr_condition_signal(&self->changed);
+    mr_mutex_unlock(&self->mutex);
+    mr_thread_join(self->thread);
+    mr_condition_deinit(&self->changed);
+    mr_mutex_deinit(&self->mutex);
+}
+
 mr_status mr_running_run(mr_running *running, mr_panel *panel, bool (*idle)(void *context),
                          void *context, mr_error *err)
 {
@@ -141,7 +193,12 @@ mr_status mr_running_run(mr_running *running, mr_panel *panel, bool (*idle)(void
                                .taken = taken,
                                .idle = idle_asked,
                                .context = &self};
-    return mr_pipeline_run(running->pipeline, &watch, err);
+    stats_writer writer;
+    mr_status status = start_writer(&writer, running->pipeline, err);
+    if (status == MR_OK)
+        status = mr_pipeline_run(running->pipeline, &watch, err);
+    stop_writer(&writer);
+    return status;
 }
 
 void mr_running_close(mr_running *running)

@@ -28,6 +28,11 @@ mr_status mr_running_run(mr_running *running, mr_panel *panel, bool (*idle)(void
                          void *context, mr_error *err);
 void mr_running_close(mr_running *running);
 
+#define MR_RUNNING_NAME_BYTES 128 /* of a pipeline: the plan allows 100 */
+
+/* The only pipeline that ran in this home, into MR_RUNNING_NAME_BYTES; MR_NOT_FOUND or MR_INVALID: there is none, or
+ * several. */
+mr_status mr_running_only(mr_session *session, char *out_name, mr_error *err);
 /* The file of a pipeline that ran in this home; `name` NULL: the only one. Caller frees with mr_bytes_deinit. */
 mr_status mr_running_find(mr_session *session, const char *name, mr_bytes *out_path, mr_error *err);
 

@@ -31,6 +31,7 @@
     X(audit_scored)                                                                                \
     X(audit_trained)                                                                               \
     X(audit_access)                                                                                \
+    X(model_stats)                                                                                 \
     X(score)                                                                                       \
     X(scrub)                                                                                       \
     X(help)                                                                                        \

@@ -128,6 +128,7 @@ static mr_status play(mr_pipeline *pipeline, run_cast *cast)
     cast_follow *follow = pipeline->follow;
     run_cast *old = pipeline->cast;
     pipeline->cast = cast;
+    run_model_stats_swapped(pipeline);
     if (follow == NULL || old == NULL) {
         cast_destroy(old);
         return MR_OK;

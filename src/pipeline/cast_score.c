@@ -43,17 +43,20 @@ static mr_status score_part(mr_pipeline *pipeline, const cast_part *part, uint32
 {
     score_task task = {.pipeline = pipeline, .part = part, .rows = rows};
     MR_TRY(mr_results_init(&task.results, part->model, pipeline->plan->score.margin, rows, err));
+    int64_t begun_ns = run_model_stats_begin(pipeline);
     if (rows >= PARALLEL_ROWS_MIN)
         mr_pool_run(pipeline->pool, score_range, &task);
     else
         for (int worker = 0; worker < pipeline->workers; worker++)
             score_range(&task, worker);
     mr_status status = run_worker_error(pipeline, err);
-    if (status != MR_OK)
+    if (status != MR_OK) {
         mr_results_deinit(&task.results);
-    else
-        *out = task.results;
-    return status;
+        return status;
+    }
+    run_model_stats_end(pipeline, part, &task.results, begun_ns);
+    *out = task.results;
+    return MR_OK;
 }
 
 static void lend_inputs(const cast_part *part, const source_rows *rows)

@@ -207,6 +207,7 @@ static mr_status open_all(mr_pipeline *pipeline, mr_error *err)
 {
     MR_TRY(make_room(pipeline, err));
     MR_TRY(open_workers(pipeline, err));
+    MR_TRY(run_model_stats_open(pipeline, err));
     if (!pipeline->at_rest)
         MR_TRY(take_lock(pipeline, err));
     MR_TRY(mr_journal_open(pipeline->options.log, pipeline->plan->name, !pipeline->at_rest,
@@ -342,6 +343,7 @@ void mr_pipeline_close(mr_pipeline *pipeline)
     mr_journal_close(pipeline->journal);
     close_workers(pipeline);
     close_rows(pipeline);
+    mr_free(pipeline->model_stats);
     mr_file_close(pipeline->lock);
     mr_mutex_deinit(&pipeline->stats_mutex);
     mr_plan_release(pipeline->plan);

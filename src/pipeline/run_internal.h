@@ -20,6 +20,7 @@
 #include "os/thread.h"
 #include "pipeline/cast.h"
 #include "pipeline/dead.h"
+#include "pipeline/model_stats.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/plan_internal.h"
 #include "pipeline/stream.h"
@@ -231,13 +232,14 @@ struct mr_pipeline {
     mr_view_step *steps;
     mr_expr_scratch *scratches; /* one per worker */
     mr_error *worker_errors;
-    run_cast *cast;             /* NULL: scores nothing, or not yet */
-    bool cast_told;             /* the journal has its text, from this process */
-    uint64_t decided;           /* at open: positions below have decisions in some sink */
-    mr_bytes replay_cast;       /* replaying: the text that holds for `replay`; empty: unknown */
-    struct cast_follow *follow; /* NULL: the model is a file */
-    run_sink shadow;            /* what shadows said; topic NULL: none yet */
-    mr_builder shadow_rows;     /* of this micro-batch; schema NULL: no shadow yet */
+    run_cast *cast;       /* NULL: scores nothing, or not yet */
+    bool cast_told;       /* the journal has its text, from this process */
+    uint64_t decided;     /* at open: positions below have decisions in some sink */
+    mr_bytes replay_cast; /* replaying: the text that holds for `replay`; empty: unknown */
+    struct run_model_stats *model_stats; /* NULL: the plan scores nothing; under stats_mutex */
+    struct cast_follow *follow;          /* NULL: the model is a file */
+    run_sink shadow;                     /* what shadows said; topic NULL: none yet */
+    mr_builder shadow_rows;              /* of this micro-batch; schema NULL: no shadow yet */
     uint32_t *selection;
     uint32_t rows_max;
     mr_batch *last_output;
@@ -320,6 +322,18 @@ void run_commit_stop(mr_pipeline *pipeline);
 mr_status run_commit(mr_pipeline *pipeline, const commit_item *item, bool beside, mr_error *err);
 mr_status run_commit_wait(mr_pipeline *pipeline, mr_error *err); /* until the queue is empty */
 uint64_t run_commit_position(mr_pipeline *pipeline);
+/* model_stats.c */
+struct run_model_stats {
+    mr_model_stats entries[MR_MODEL_STATS_MAX];
+    size_t count;
+    bool swapped; /* another cast plays since the last look */
+    uint64_t changes, written;
+};
+mr_status run_model_stats_open(mr_pipeline *pipeline, mr_error *err);
+void run_model_stats_swapped(mr_pipeline *pipeline);
+int64_t run_model_stats_begin(const mr_pipeline *pipeline);
+void run_model_stats_end(mr_pipeline *pipeline, const cast_part *part, const mr_results *results,
+                         int64_t begun_ns);
 /* evidence_replay.c */
 /* Whether the micro-batch is to be scored and decided although the pipeline is at rest. */
 bool run_again_wants(const mr_pipeline *pipeline, const micro_batch *batch);
