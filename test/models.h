@@ -101,4 +101,12 @@
                "targetCategory=\"no\"/></RegressionModel></Segment></Segmentation></"              \
                "MiningModel></PMML>"
 
+/* A linear model of ours: one input may be missing, one stands for its mean, one makes the row have no result. */
+#define MR_TEST_MODEL_GLM                                                                          \
+    "{\"millrace_model\": \"linear\", \"link\": \"logit\", \"intercept\": -0.5,\n"                 \
+    " \"inputs\": [{\"name\": \"amount\", \"weight\": 0.25, \"mean\": 1.5, \"scale\": 2},\n"       \
+    "  {\"name\": \"night\", \"weight\": 0.75, \"missing\": 0},\n"                                 \
+    "  {\"name\": \"count 7d\", \"weight\": -1e-1, \"mean\": 3, \"missing\": \"mean\"}],\n"        \
+    " \"classes\": [\"genuine\", \"fraud\"]}\n"
+
 #endif

@@ -14,6 +14,7 @@
 const mr_model_kind *const mr_model_kinds[] = {
     &mr_model_xgboost,
     &mr_model_lightgbm,
+    &mr_model_glm,
     &mr_model_pmml,
     NULL,
 };

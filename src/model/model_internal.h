@@ -18,6 +18,7 @@ uint8_t *mr_scratch_explain(mr_scratch *scratch, size_t bytes);
 
 extern const mr_model_kind mr_model_xgboost; /* tree_xgboost.c */
 extern const mr_model_kind mr_model_lightgbm; /* lightgbm.c */
+extern const mr_model_kind mr_model_glm;      /* glm.c */
 extern const mr_model_kind mr_model_pmml;    /* pmml_model.c */
 
 #endif

@@ -18,6 +18,7 @@ static const struct {
 } examples[] = {
     {"xgboost", MR_TEST_MODEL_XGBOOST},
     {"lightgbm", MR_TEST_MODEL_LIGHTGBM},
+    {"linear", MR_TEST_MODEL_GLM},
     {"pmml", MR_TEST_MODEL_PMML},
 };
 
