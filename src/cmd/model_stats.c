@@ -40,8 +40,10 @@ static void print_entry(mr_session *session, const mr_yaml *entry)
     const mr_yaml *parts = mr_yaml_get(scores, "twentieths");
     mr_output *out = &session->out;
     bool plays = strcmp(text_of(entry, "plays"), "true") == 0;
-    mr_output_printf(out, "%s/%s, %s%s, since %s (position %s): %s records\n",
-                     text_of(entry, "model"), text_of(entry, "version"), text_of(entry, "role"),
+    bool file = strcmp(text_of(entry, "version"), "0") == 0;
+    mr_output_printf(out, "%s%s%s, %s%s, since %s (position %s): %s records\n",
+                     text_of(entry, "model"), file ? "" : "/",
+                     file ? "" : text_of(entry, "version"), text_of(entry, "role"),
                      plays ? "" : ", plays no more", text_of(entry, "since"),
                      text_of(entry, "since_position"), text_of(entry, "records"));
     mr_output_printf(

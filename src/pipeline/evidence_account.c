@@ -68,13 +68,18 @@ static void write_window(const mr_window *window, mr_bytes *out)
     write_duration(window->delay_us, out);
 }
 
-static void write_feature(const plan_view *view, const mr_view_aggregate *aggregate, mr_bytes *out)
+static void write_feature(const mr_plan *plan, const plan_view *view,
+                          const mr_view_aggregate *aggregate, mr_bytes *out)
 {
     mr_bytes_printf(out, "%s(%s) ", aggregate->kind->name,
                     aggregate->input >= 0 ? view->inputs[aggregate->input].text : "");
     write_window(&aggregate->window, out);
     if (aggregate->where >= 0)
         mr_bytes_printf(out, " where %s", view->wheres[aggregate->where].text);
+    mr_bytes_printf(out, " of %s by ", plan->sources[view->source].name);
+    for (size_t i = 0; i < view->spec.key_count; i++)
+        mr_bytes_printf(out, "%s%s", i > 0 ? ", " : "",
+                        plan->frame->fields[view->lookup_columns[i]].name);
 }
 
 /* ---- columns ---- */
@@ -102,11 +107,11 @@ static void tell_columns(account *self, const char *stage, const plan_columns *c
     }
 }
 
-static void tell_features(account *self, const plan_view *view)
+static void tell_features(account *self, const mr_plan *plan, const plan_view *view)
 {
     for (size_t i = 0; i < view->spec.aggregate_count; i++) {
         mr_bytes_clear(&self->text);
-        write_feature(view, &view->spec.aggregates[i], &self->text);
+        write_feature(plan, view, &view->spec.aggregates[i], &self->text);
         tell(self, view->spec.aggregates[i].name, "features", view->name);
     }
 }
@@ -118,7 +123,7 @@ mr_status mr_plan_account(const mr_plan *plan, mr_plan_account_fn each, void *co
     tell_columns(&self, "derive", &plan->sources[plan->on].derive);
     tell_columns(&self, "derive", &plan->early);
     for (size_t i = 0; i < plan->view_count; i++)
-        tell_features(&self, &plan->views[i]);
+        tell_features(&self, plan, &plan->views[i]);
     tell_columns(&self, "derive", &plan->late);
     tell_columns(&self, "decide", &plan->decide);
     mr_status status = self.text.failed ? MR_OUT_OF_MEMORY(err) : MR_OK;

@@ -225,10 +225,11 @@ static void write_scores(const mr_model_stats *entry, mr_bytes *out)
     mr_bytes_append_text(out, "]}");
 }
 
-static void write_entry(const mr_model_stats *entry, mr_bytes *out)
+static void write_entry(const mr_plan *plan, const mr_model_stats *entry, mr_bytes *out)
 {
+    const char *name = plan->score.path != NULL ? plan->score.path : entry->ref.name;
     mr_bytes_append_text(out, "{\"model\":");
-    mr_encode_json_text(entry->ref.name, strlen(entry->ref.name), out);
+    mr_encode_json_text(name, strlen(name), out);
     mr_bytes_printf(out, ",\"version\":%" PRIu64 ",\"role\":\"%s\",\"plays\":%s",
                     entry->ref.version, entry->role, entry->plays ? "true" : "false");
     write_time("since", entry->since_us, out);
@@ -250,7 +251,7 @@ mr_status mr_pipeline_model_stats_json(mr_pipeline *pipeline, mr_bytes *out, mr_
     mr_bytes_printf(out, "{\"pipeline\":\"%s\",\"models\":[", pipeline->plan->name);
     for (size_t i = 0; i < count; i++) {
         mr_bytes_append_text(out, i > 0 ? "," : "");
-        write_entry(&entries[i], out);
+        write_entry(pipeline->plan, &entries[i], out);
     }
     mr_bytes_append_text(out, "]}\n");
     mr_free(entries);
