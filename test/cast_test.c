@@ -123,7 +123,9 @@ typedef struct world {
 static const char *const yaml =
     "pipeline: p\nsources: {payments: {topic: payments, event_time: at}}\n"
     "features: {c: {key: customer, windows: [1d], aggregates: {n: count()}}}\n"
-    "score: {model: m@champion}\ndecide: {action: \"case when score > 3050 then 'stop' else 'go' "
+    "score: {model: m@champion, reasons: {count: 1, min_score: 3050, texts: {amount: '{value} "
+    "paid'}}}\n"
+    "decide: {action: \"case when score > 3050 then 'stop' else 'go' "
     "end\"}\nevidence: full\nsink: out\n";
 
 static uint64_t below(world *self, uint64_t limit)
@@ -236,6 +238,24 @@ static const mr_column *column_of(const mr_batch *batch, const char *name)
     return &batch->columns[index];
 }
 
+/* Of a score of 3050 and more: the amount, which every version adds as it is. */
+static void check_reasons(const mr_column *reasons, uint32_t row, float score)
+{
+    char wanted[128] = "[]";
+    uint32_t amount = row % 100;
+    assert_true(mr_column_is_null(reasons, row) == (score < 3050));
+    if (score < 3050)
+        return;
+    if (amount > 0)
+        (void)snprintf(wanted, sizeof wanted,
+                       "[{\"reason\":\"amount\",\"text\":\"%u paid\",\"value\":%u,"
+                       "\"contribution\":%u}]",
+                       amount, amount, amount);
+    mr_text text = mr_column_text(reasons, row);
+    assert_int_equal(text.size, strlen(wanted));
+    assert_memory_equal(text.bytes, wanted, text.size);
+}
+
 /* One decision for each payment, in order, made by the version that it names. */
 static void check_decisions(world *self, mr_batch *decisions)
 {
@@ -252,6 +272,7 @@ static void check_decisions(world *self, mr_batch *decisions)
     for (uint32_t row = 0; row < PAYMENTS; row++) {
         assert_int_equal(tx[row], row);
         assert_float_equal(score[row], (float)(version[row] * 1000 + row % 100), 0);
+        check_reasons(column_of(decisions, "score_reasons"), row, score[row]);
         mr_text is = mr_column_text(role, row), does = mr_column_text(action, row);
         bool canary = is.size == 6 && memcmp(is.bytes, "canary", 6) == 0;
         assert_true(canary == (version[row] > 5));

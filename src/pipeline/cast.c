@@ -29,6 +29,7 @@ static void destroy_part(const run_cast *cast, cast_part *part)
     mr_free(part->inputs);
     mr_binding_destroy(part->binding);
     mr_free(part->columns);
+    mr_reasons_destroy(part->reasons);
     if (part->model != cast->lent)
         mr_model_close(part->model);
 }
@@ -94,6 +95,16 @@ static mr_status make_scratches(const run_cast *cast, cast_part *part, mr_error 
     return MR_OK;
 }
 
+/* Another version may know other inputs: what is said of those it does not have falls away. */
+static mr_status make_reasons(const mr_plan *plan, cast_part *part, mr_error *err)
+{
+    if (plan->score.reasons == NULL)
+        return MR_OK;
+    mr_reasons_options options = plan->score.reasons->options;
+    options.lenient = true;
+    return mr_reasons_create(part->model, &options, &part->reasons, err);
+}
+
 /* The model is there; all else is made. */
 static mr_status complete(const mr_plan *plan, const run_cast *cast, cast_part *part, mr_error *err)
 {
@@ -102,6 +113,7 @@ static mr_status complete(const mr_plan *plan, const run_cast *cast, cast_part *
     MR_TRY(same_classes(plan, part->model, err));
     MR_TRY(plan_bind_model(plan, plan->frame->fields, score->first_output, part->model,
                            &part->binding, &part->columns, &part->column_count, err));
+    MR_TRY(make_reasons(plan, part, err));
     return make_scratches(cast, part, err);
 }
 

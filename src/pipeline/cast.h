@@ -46,6 +46,7 @@ typedef struct cast_part {
     uint32_t column_count;
     mr_column *inputs;      /* of the micro-batch being scored */
     mr_scratch **scratches; /* one per worker */
+    mr_reasons *reasons;    /* NULL: none are asked for */
 } cast_part;
 
 typedef struct run_cast {

@@ -59,7 +59,7 @@ static mr_status score_part(mr_pipeline *pipeline, const cast_part *part, uint32
     return MR_OK;
 }
 
-static void lend_inputs(const cast_part *part, const source_rows *rows)
+void run_lend_inputs(const cast_part *part, const source_rows *rows)
 {
     for (uint32_t i = 0; i < part->column_count; i++)
         part->inputs[i] = rows->columns[part->columns[i]];
@@ -120,7 +120,7 @@ static mr_status score_all_rows(mr_pipeline *pipeline, const cast_part *part,
                                 const source_rows *rows, mr_results *out, mr_error *err)
 {
     mr_results own;
-    lend_inputs(part, rows);
+    run_lend_inputs(part, rows);
     MR_TRY(score_part(pipeline, part, rows->count, &own, err));
     return as_planned(pipeline->plan, &own, out, err);
 }
@@ -262,6 +262,8 @@ static mr_status give_columns(mr_pipeline *pipeline, mr_results *results, const 
         status = version_columns(pipeline->cast, deciders, rows->count,
                                  columns + plan->result_count, err);
     mr_results_deinit(results);
+    if (status == MR_OK && plan->reasons != NULL)
+        status = run_reasons(pipeline, deciders, rows, err);
     return status;
 }
 

@@ -118,6 +118,8 @@ static void write_score(mr_bytes *out, const mr_plan *plan)
     mr_bytes_append_text(out, "  gives ");
     write_schema(out, plan->frame, score->first_output, score->output_count);
     mr_bytes_append_byte(out, '\n');
+    if (score->reasons != NULL)
+        plan_write_reasons(out, score->reasons);
 }
 
 static void write_sink(mr_bytes *out, const plan_sink *sink)

@@ -13,6 +13,7 @@
 #include "data/expr.h"
 #include "feature/view.h"
 #include "log/log.h"
+#include "model/reasons.h"
 #include "model/results.h"
 #include "pipeline/models.h"
 #include "pipeline/pipeline.h"
@@ -71,6 +72,13 @@ typedef struct plan_view {
     const char *text;  /* the view's own account of itself; part of the plan's hash */
 } plan_view;
 
+/* Why a record was scored so: a column of texts. */
+typedef struct plan_reasons {
+    mr_reasons_options options;
+    double score_min, score_max; /* of the records that get them */
+    uint32_t column;             /* of the frame */
+} plan_reasons;
+
 typedef struct plan_score {
     const char *path; /* a file or folder; NULL: the model is named */
     const char *
@@ -85,7 +93,9 @@ typedef struct plan_score {
     mr_field *results; /* of the model, from first_output on */
     uint32_t result_count;
     uint32_t first_output;
-    uint32_t output_count; /* results; of a named model also its version and role */
+    uint32_t
+        output_count; /* results; of a named model also its version and role; last the reasons */
+    plan_reasons *reasons; /* NULL: none are asked for */
 } plan_score;
 
 /* What a decision keeps beside its columns; see evidence_columns.c. */
@@ -214,6 +224,9 @@ void plan_release_columns(plan_columns *columns);
 /* ---- plan_score.c ---- */
 
 mr_status plan_make_score(plan_maker *maker);
+/* plan_reasons.c: checks them against the plan's model, and adds their column. */
+mr_status plan_make_reasons(plan_maker *maker);
+void plan_write_reasons(mr_bytes *out, const plan_reasons *reasons);
 /* Finds a model's inputs among the columns that are there when it scores. *out_columns: the frame column of each field
  * the binding knows; the caller frees both. */
 mr_status plan_bind_model(const mr_plan *plan, const mr_field *frame, size_t frame_count,

@@ -195,7 +195,9 @@ static mr_status add_columns(plan_maker *maker, const mr_spec_score *from, plan_
     for (uint32_t i = 0; i < score->result_count; i++)
         MR_TRY(plan_add_field(maker, &from->model, score->results[i].name, score->results[i].type,
                               score->results[i].nullable));
-    return score->reference != NULL ? add_version_columns(maker, from, score) : MR_OK;
+    if (score->reference != NULL)
+        MR_TRY(add_version_columns(maker, from, score));
+    return plan_make_reasons(maker);
 }
 
 static mr_status check_rollout(plan_maker *maker, const mr_spec_score *from,

@@ -305,6 +305,11 @@ mr_status run_score(mr_pipeline *pipeline, source_rows *rows, mr_error *err);
 /* One part alone, in the plan's columns. */
 mr_status run_score_as(mr_pipeline *pipeline, const cast_part *part, source_rows *rows,
                        mr_error *err);
+/* The part's inputs are the frame's columns, until its next use. */
+void run_lend_inputs(const cast_part *part, const source_rows *rows);
+/* cast_reasons.c: the last of the score's columns, by the parts that decided the rows. */
+mr_status run_reasons(mr_pipeline *pipeline, const uint8_t *deciders, source_rows *rows,
+                      mr_error *err);
 /* cast_shadow.c: what the shadows said of these rows, by their `decide`. */
 mr_status run_shadow_rows(mr_pipeline *pipeline, const micro_batch *batch, const source_rows *rows,
                           mr_error *err);

@@ -428,6 +428,45 @@ mr_status mr_spec_read_rollout(const mr_yaml *root, const char *file, mr_arena *
     return read_rollout(&reader, root, out);
 }
 
+static mr_status read_groups(spec_reader *reader, const mr_yaml *node, void *to)
+{
+    mr_spec_groups *groups = to;
+    MR_TRY(want_kind(reader, node, MR_YAML_MAPPING, node->key));
+    groups->items = MR_ARENA_ARRAY(reader->arena, mr_spec_group, node->child_count + 1);
+    if (groups->items == NULL)
+        return MR_OUT_OF_MEMORY(reader->err);
+    for (const mr_yaml *child = node->first; child != NULL; child = child->next) {
+        mr_spec_group *group = &groups->items[groups->count++];
+        group->name = (mr_spec_text){child->key, child->key_line, child->key_column};
+        MR_TRY(read_texts(reader, child, &group->members));
+    }
+    return MR_OK;
+}
+
+static const key_rule reasons_keys[] = {
+    KEY(mr_spec_reasons, "count", read_text, count, true, "how many, the largest first"),
+    KEY(mr_spec_reasons, "direction", read_text, direction, false,
+        "what counts as a reason: higher (default), lower, or absolute"),
+    KEY(mr_spec_reasons, "min_contribution", read_text, contribution_min, false,
+        "smaller ones are no reasons (0), in the units of the margin"),
+    KEY(mr_spec_reasons, "min_score", read_text, score_min, false,
+        "only for records with at least this score; others have NULL"),
+    KEY(mr_spec_reasons, "max_score", read_text, score_max, false,
+        "only for records with at most this score"),
+    KEY(mr_spec_reasons, "groups", read_groups, groups, false,
+        "name: [input, ...] of the model that count as one"),
+    KEY(mr_spec_reasons, "texts", read_pairs, texts, false,
+        "input or group: sentence, with {value}, {feature} and {contribution}"),
+    KEY_END};
+
+static mr_status read_reasons(spec_reader *reader, const mr_yaml *node, void *to)
+{
+    mr_spec_reasons *reasons = to;
+    return node->kind == MR_YAML_SCALAR
+               ? read_text(reader, node, &reasons->count)
+               : read_section(reader, node, "reasons", reasons_keys, reasons);
+}
+
 static const key_rule score_keys[] = {
     KEY(mr_spec_score, "model", read_text, model, true,
         "a model file, an artifact folder, or name@alias of the registry"),
@@ -437,6 +476,8 @@ static const key_rule score_keys[] = {
     KEY(mr_spec_score, "kind", read_text, kind, false, "probability (default) or margin"),
     KEY(mr_spec_score, "rollout", read_rollout, rollout, false,
         "other versions of a model by name that see the records; may be set at run time, too"),
+    KEY(mr_spec_score, "reasons", read_reasons, reasons, false,
+        "why each record was scored so, as a column <output>_reasons: how many, or a mapping"),
     KEY_END};
 
 static mr_status read_score(spec_reader *reader, const mr_yaml *node, void *to)
@@ -618,6 +659,7 @@ void mr_spec_reference(mr_bytes *out)
     write_table(out, "`sources.NAME`", source_keys);
     write_table(out, "`features.NAME`", view_keys);
     write_table(out, "`score`", score_keys);
+    write_table(out, "`score: reasons`", reasons_keys);
     write_table(out, "`score: rollout`", rollout_keys);
     write_table(out, "`score: rollout: canary`", canary_keys);
     write_table(out, "`sink` and `route[].sink` (or the topic's name alone)", sink_keys);

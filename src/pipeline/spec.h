@@ -98,12 +98,33 @@ typedef struct mr_spec_rollout {
     mr_spec_canary canary; /* model.text NULL: none */
 } mr_spec_rollout;
 
+/* `name: text` or `name: [text, ...]` */
+typedef struct mr_spec_group {
+    mr_spec_text name;
+    mr_spec_texts members;
+} mr_spec_group;
+
+typedef struct mr_spec_groups {
+    mr_spec_group *items;
+    size_t count;
+} mr_spec_groups;
+
+typedef struct mr_spec_reasons {
+    mr_spec_text count;                /* NULL: no reasons are asked for */
+    mr_spec_text direction;            /* higher (default), lower or absolute */
+    mr_spec_text contribution_min;     /* numbers */
+    mr_spec_text score_min, score_max; /* NULL: no limit */
+    mr_spec_groups groups;             /* name: inputs of the model */
+    mr_spec_pairs texts;               /* input or group: sentence */
+} mr_spec_reasons;
+
 typedef struct mr_spec_score {
     mr_spec_text model;   /* a file, a folder, or name@alias */
     mr_spec_pairs inputs; /* model input: column */
     mr_spec_text output;  /* column name; NULL: score */
     mr_spec_text kind;    /* probability (default) or margin */
     mr_spec_rollout rollout;
+    mr_spec_reasons reasons;
     uint32_t line, column;
 } mr_spec_score;
 
