@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "os/fs_sim.h"
 #include "pipeline/evidence.h"
+#include "pipeline/model_stats.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -493,4 +494,138 @@ TEST(cast, inputs_may_name_what_only_another_version_takes)
                      MR_INVALID);
     assert_non_null(strstr(err.text, "amounts"));
     free_world(&self);
+}
+
+/* A finished world with a swap and a shadow in it. */
+static void make_finished(world *self)
+{
+    mr_error err = {0};
+    uint32_t rows;
+    make_world(self, 3);
+    assert_ok(open_world(self, &err), &err);
+    assert_ok(mr_pipeline_step(self->pipeline, &rows, &err), &err);
+    promote(&self->shelf, 2);
+    set_rollout(&self->shelf, "{shadow: [m@4]}");
+    do
+        assert_ok(mr_pipeline_step(self->pipeline, &rows, &err), &err);
+    while (rows > 0);
+    assert_ok(mr_pipeline_stop(self->pipeline, &err), &err);
+}
+
+/* All that `why` asks of a pipeline. */
+static mr_status ask_all(world *self, const mr_pipeline_options *options,
+                         const mr_decision *decision, mr_error *err)
+{
+    mr_replayed again = {0};
+    mr_origin origin;
+    mr_verdict verdict = {0};
+    mr_model *model = NULL;
+    mr_batch *record = NULL;
+    mr_bytes cast = {0}, rule = {0};
+    mr_model_ref ref = {.name = "m", .version = 9};
+    mr_status status = mr_pipeline_replay(self->plan, options, decision, &again, err);
+    if (status == MR_OK)
+        status = mr_pipeline_origin(options->log, "p", again.origin.position, &origin, err);
+    if (status == MR_OK)
+        status = mr_plan_read_record(self->plan, options->log, &origin, &record, err);
+    if (status == MR_OK)
+        status = mr_pipeline_cast_at(options->log, "p", origin.position, &cast, err);
+    if (status == MR_OK)
+        status = open_version(&self->shelf.models, &ref, &model, err);
+    if (status == MR_OK)
+        status = mr_plan_verdict(self->plan, model, again.frame, &verdict, err);
+    if (status == MR_OK)
+        status = mr_plan_rule(self->plan, "action", again.frame, &rule, err);
+    if (status == MR_OK) {
+        assert_true(mr_batch_equal(record, again.record));
+        assert_int_equal(cast.size, again.cast.size);
+        assert_memory_equal(cast.data, again.cast.data, cast.size);
+        assert_non_null(strstr(mr_bytes_text(&cast), "shadow m 4 "));
+        float score = ((const float *)verdict.scores->columns[0].values)[0];
+        double amount = ((const double *)record->columns[3].values)[0];
+        assert_true((double)score == 9000 + amount);
+        assert_true(verdict.adds[0] + verdict.adds[1] == (double)score);
+        assert_string_equal(mr_bytes_text(&rule), "else"); /* version 2: at most 2099 */
+    }
+    mr_replayed_deinit(&again);
+    mr_batch_release(record);
+    mr_verdict_deinit(&verdict);
+    mr_model_close(model);
+    mr_bytes_deinit(&cast);
+    mr_bytes_deinit(&rule);
+    return status;
+}
+
+TEST(cast, asking_why_survives_failing_allocations)
+{
+    world self;
+    mr_log_block block = {0};
+    mr_status status = MR_NO_MEMORY;
+    make_finished(&self);
+    mr_pipeline_options options = {.log = self.flow.log,
+                                   .models = &self.shelf.models,
+                                   .fs = mr_fs_sim_fs(self.disk),
+                                   .clock = &self.clock.clock,
+                                   .home = "/home",
+                                   .stepped = true};
+    read_block(&self, PAYMENTS - 1, &block);
+    mr_decision decision = {.topic = "default/default/out",
+                            .first = block.sequence_first,
+                            .next = block.sequence_next,
+                            .row = (uint32_t)(PAYMENTS - 1 - block.block_offset),
+                            .rows = block.block_rows};
+    for (int64_t n = 0; status != MR_OK; n++) {
+        mr_error err = {0};
+        assert_true(n < 5000);
+        (void)mr_memory_fail_after(n, n % 2 == 0);
+        status = ask_all(&self, &options, &decision, &err);
+        (void)mr_memory_fail_after(-1, false);
+        if (status != MR_NO_MEMORY && status != MR_FULL) /* state says its budget is full */
+            assert_ok(status, &err);
+    }
+    mr_log_block_release(&block);
+    free_world(&self);
+}
+
+TEST(cast, figures_of_each_version_are_kept_apart)
+{
+    world self;
+    mr_error err = {0};
+    mr_bytes text = {0};
+    mr_model_stats *entries = mr_alloc(MR_MODEL_STATS_MAX * sizeof *entries);
+    make_finished(&self);
+    assert_int_equal(mr_pipeline_model_stats(self.pipeline, entries), 3);
+    assert_int_equal(entries[0].ref.version, 1);
+    assert_false(entries[0].plays);
+    assert_true(entries[1].plays && entries[2].plays);
+    assert_string_equal(entries[1].role, "live");
+    assert_string_equal(entries[2].role, "shadow");
+    assert_int_equal(entries[0].record.count + entries[1].record.count, PAYMENTS);
+    assert_int_equal(entries[2].record.count, entries[1].record.count);
+    assert_int_equal(entries[1].since_position, entries[0].record.count);
+    assert_int_equal(entries[2].scores_above, entries[2].record.count);
+    assert_true(entries[2].score_max == 4099);
+    assert_ok(mr_pipeline_model_stats_write(self.pipeline, &err), &err);
+    assert_ok(
+        mr_fs_read_file(mr_fs_sim_fs(self.disk), "/home/pipelines/p/models.json", 0, &text, &err),
+        &err);
+    assert_non_null(strstr(mr_bytes_text(&text), "\"version\":4,\"role\":\"shadow\""));
+    mr_bytes_deinit(&text);
+    mr_free(entries);
+    free_world(&self);
+}
+
+TEST(cast, timings_have_quantiles)
+{
+    mr_timing timing = {0};
+    assert_true(mr_timing_quantile(&timing, 0.5) == 0);
+    for (int64_t ns = 1; ns <= 1000000; ns = ns * 3 / 2 + 1) {
+        timing = (mr_timing){0};
+        mr_timing_add(&timing, ns, 99);
+        mr_timing_add(&timing, ns * 100, 1);
+        double half = mr_timing_quantile(&timing, 0.5), last = mr_timing_quantile(&timing, 1);
+        assert_true(half >= (double)ns && half <= (double)ns * 1.25 + 1);
+        assert_true(last == (double)ns * 100);
+    }
+    assert_int_equal(timing.count, 100);
 }
