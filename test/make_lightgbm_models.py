@@ -5,6 +5,7 @@ as that very version computes them after loading the file. The unit tests score 
     pip install lightgbm==4.7.0 numpy pandas && python3 test/make_lightgbm_models.py test/lightgbm
     pip install lightgbm==3.3.5 'numpy<1.26' 'pandas<2.1' && python3 test/make_lightgbm_models.py test/lightgbm few
 
+shares.csv: what each input adds to each raw score, and the base value, for some of them.
 rows.csv: the inputs (empty, or NULL for texts: missing), then the raw scores, then the scores; the head says how many there are of each.
 """
 import os
@@ -20,6 +21,7 @@ ODD = [0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324, 1e-36, -1e-36, 1.000000018002
        float(np.float32(0.1)), 0.1]
 BASE = dict(num_leaves=6, verbose=-1, min_data_in_leaf=5, learning_rate=0.3, num_threads=1, deterministic=True, seed=7,
             min_data_per_group=5, cat_smooth=1.0, cat_l2=1.0, max_cat_to_onehot=2)
+EXPLAINED = ("zero", "codes", "multiclass", "pandas", "one-leaf")
 CODES = {"categorical_feature": [1]}
 
 
@@ -79,6 +81,11 @@ def write(target, name, booster, rows):
         for row, sums, scores in zip(cells, raw, score):
             inputs = [number(v, c) for v, c in zip(row, getattr(rows, "columns", range(len(row))))]
             out.write(",".join(inputs + [number(v) for v in [*sums, *scores]]) + "\n")
+
+
+    if name in EXPLAINED:
+        shares = loaded.predict(rows, pred_contrib=True)
+        np.savetxt(os.path.join(folder, "shares.csv"), shares, fmt="%.12g", delimiter=",")
 
 
 def cases(few):

@@ -18,7 +18,8 @@
 enum { VIEW_MISSING_LEFT, VIEW_MISSING_RIGHT, VIEW_CODE };
 
 struct mr_tree_explainer {
-    const mr_forest *forest;
+    mr_shap_forest view;
+    const char *refusal; /* why nothing can be said; NULL: it can */
     const char *cpu;
     mr_mutex lock;                /* over planning */
     _Atomic(mr_shap_plan *) plan; /* NULL: not yet */
@@ -61,8 +62,11 @@ static mr_shap_node node_of(const void *context, uint32_t number)
     return seen;
 }
 
-static void load(const mr_column *column, uint8_t view, size_t first, size_t count, double *out)
+static void load(const void *context, uint32_t feature, const mr_column *column, uint8_t view,
+                 size_t first, size_t count, double *out)
 {
+    (void)context;
+    (void)feature;
     float values[CONVERT_ROWS];
     for (size_t at = 0; at < count; at += CONVERT_ROWS) {
         size_t rows = MR_MIN(count - at, (size_t)CONVERT_ROWS);
@@ -79,24 +83,6 @@ static bool goes_left(const void *context, uint32_t set, double x)
     return !mr_tree_goes_right(forest, &forest->nodes[set], (float)x);
 }
 
-static mr_status make_plan(mr_tree_explainer *explainer, mr_shap_plan **out, mr_error *err)
-{
-    const mr_forest *forest = explainer->forest;
-    if (forest->covers == NULL && forest->node_count > 0)
-        return MR_FAIL(err, MR_UNSUPPORTED,
-                       "contributions need the covers of the nodes (sum_hessian), which the "
-                       "model's file does not have");
-    mr_shap_forest view = {.forest = forest,
-                           .tree_count = forest->tree_count,
-                           .group_count = forest->group_count,
-                           .feature_count = forest->feature_count,
-                           .root = root_of,
-                           .node = node_of,
-                           .load = load,
-                           .goes_left = goes_left};
-    return mr_shap_plan_create(&view, explainer->cpu, out, err);
-}
-
 /* ---- once ---- */
 
 static mr_status plan_once(mr_tree_explainer *explainer, mr_shap_plan **out, mr_error *err)
@@ -108,7 +94,9 @@ static mr_status plan_once(mr_tree_explainer *explainer, mr_shap_plan **out, mr_
     mr_mutex_lock(&explainer->lock);
     *out = atomic_load_explicit(&explainer->plan, memory_order_relaxed);
     if (*out == NULL)
-        status = make_plan(explainer, out, err);
+        status = explainer->refusal != NULL
+                     ? MR_FAIL(err, MR_UNSUPPORTED, "%s", explainer->refusal)
+                     : mr_shap_plan_create(&explainer->view, explainer->cpu, out, err);
     if (status == MR_OK)
         atomic_store_explicit(&explainer->plan, *out, memory_order_release);
     mr_mutex_unlock(&explainer->lock);
@@ -144,25 +132,50 @@ static const char *cpu_of(const mr_model_kind *kind, const mr_model_options *opt
     return "auto";
 }
 
-mr_status mr_tree_explainer_create(const mr_forest *forest, const mr_model_kind *kind,
-                                   const mr_model_options *options, mr_tree_explainer **out,
-                                   mr_error *err)
+mr_status mr_tree_explainer_create_of(const mr_shap_forest *view, const double *base,
+                                      const char *refusal, const mr_model_kind *kind,
+                                      const mr_model_options *options, mr_tree_explainer **out,
+                                      mr_error *err)
 {
     mr_tree_explainer *explainer = MR_NEW(mr_tree_explainer);
-    double *base = mr_alloc(forest->group_count * sizeof *base);
-    if (explainer == NULL || base == NULL) {
+    double *own = mr_alloc(view->group_count * sizeof *own);
+    if (explainer == NULL || own == NULL) {
         mr_free(explainer);
-        mr_free(base);
+        mr_free(own);
         return MR_OUT_OF_MEMORY(err);
     }
-    for (uint32_t g = 0; g < forest->group_count; g++)
-        base[g] = (double)forest->base[g];
-    explainer->forest = forest;
-    explainer->base = base;
+    memcpy(own, base, view->group_count * sizeof *own);
+    explainer->view = *view;
+    explainer->refusal = refusal;
+    explainer->base = own;
     explainer->cpu = cpu_of(kind, options);
     mr_mutex_init(&explainer->lock);
     *out = explainer;
     return MR_OK;
+}
+
+mr_status mr_tree_explainer_create(const mr_forest *forest, const mr_model_kind *kind,
+                                   const mr_model_options *options, mr_tree_explainer **out,
+                                   mr_error *err)
+{
+    double base[MR_MODEL_OUTPUTS_MAX];
+    bool covered = forest->covers != NULL || forest->node_count == 0;
+    mr_shap_forest view = {.forest = forest,
+                           .tree_count = forest->tree_count,
+                           .group_count = forest->group_count,
+                           .feature_count = forest->feature_count,
+                           .root = root_of,
+                           .node = node_of,
+                           .load = load,
+                           .goes_left = goes_left};
+    for (uint32_t g = 0; g < forest->group_count; g++)
+        base[g] = (double)forest->base[g];
+    return mr_tree_explainer_create_of(
+        &view, base,
+        covered ? NULL
+                : "contributions need the covers of the nodes (sum_hessian), which the model's "
+                  "file does not have",
+        kind, options, out, err);
 }
 
 void mr_tree_explainer_destroy(mr_tree_explainer *explainer)

@@ -8,7 +8,8 @@
 
 #include "base/assert.h"
 #include "base/number.h"
-#include "model/forest64_run.h"
+#include "model/explain_trees.h"
+#include "model/forest64_kernel.h"
 #include "model/model_internal.h"
 #include "model/names.h"
 
@@ -21,6 +22,7 @@ typedef struct lightgbm_model {
     mr_model model;
     mr_forest64 *forest;
     mr_run64 *run;
+    mr_tree_explainer *explainer;
     mr_lightgbm_objective objective;
     double divisor; /* of margins, before the objective: 1, or the iterations of a random forest */
     mr_lightgbm_categories categories;
@@ -39,6 +41,7 @@ static const lightgbm_model *as_lightgbm(const mr_model *model)
 static void close_lightgbm(mr_model *model)
 {
     lightgbm_model *m = (lightgbm_model *)(void *)model;
+    mr_tree_explainer_destroy(m->explainer);
     mr_run64_destroy(m->run);
     mr_forest64_destroy(m->forest);
     mr_lightgbm_categories_deinit(&m->categories);
@@ -56,18 +59,25 @@ typedef struct source {
     const mr_column *const *inputs;
 } source;
 
+/* A feature as the forest sees it: codes, or numbers with the smallest flushed. */
+static void load_values(const lightgbm_model *m, uint32_t feature, const mr_column *column,
+                        size_t first, size_t count, double *out)
+{
+    const mr_lightgbm_category *category = m->category_of[feature];
+    if (category != NULL) {
+        mr_lightgbm_category_codes(category, column, first, count, out);
+        return;
+    }
+    mr_model_convert64(column, first, count, out);
+    for (size_t r = 0; r < count; r++)
+        out[r] = mr_forest64_flush(out[r]);
+}
+
 static void load_column(const void *context, uint32_t feature, size_t first, size_t count,
                         double *out)
 {
     const source *from = context;
-    const mr_lightgbm_category *category = from->model->category_of[feature];
-    if (category != NULL) {
-        mr_lightgbm_category_codes(category, from->inputs[feature], first, count, out);
-        return;
-    }
-    mr_model_convert64(from->inputs[feature], first, count, out);
-    for (size_t r = 0; r < count; r++)
-        out[r] = mr_forest64_flush(out[r]);
+    load_values(from->model, feature, from->inputs[feature], first, count, out);
 }
 
 static void load_row(const source *from, size_t row, double *out)
@@ -126,6 +136,99 @@ static mr_status score_lightgbm(const mr_model *model, const mr_column *const *i
                                         (double *)out->scores + at, out->stride);
     }
     return MR_OK;
+}
+
+/* ---- explaining: node i < split_count is a split, the others are leaves ---- */
+
+static uint32_t root_of(const void *context, uint32_t tree, uint32_t *out_group)
+{
+    const mr_forest64 *forest = ((const lightgbm_model *)context)->forest;
+    uint32_t first = forest->first_splits[tree];
+    *out_group = forest->groups[tree];
+    return first < forest->first_splits[tree + 1]
+               ? first
+               : forest->split_count + forest->first_leaves[tree];
+}
+
+/* The tree a split belongs to: the last that begins at or before it. */
+static uint32_t tree_of(const mr_forest64 *forest, uint32_t split)
+{
+    uint32_t low = 0, high = forest->tree_count;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (forest->first_splits[middle] <= split)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static uint32_t number_of(const mr_forest64 *forest, uint32_t tree, int32_t child)
+{
+    return child >= 0 ? forest->first_splits[tree] + (uint32_t)child
+                      : forest->split_count + forest->first_leaves[tree] + (uint32_t)~child;
+}
+
+static mr_shap_node node_of(const void *context, uint32_t number)
+{
+    const mr_forest64 *forest = ((const lightgbm_model *)context)->forest;
+    double cover = forest->covers[number];
+    if (number >= forest->split_count)
+        return (mr_shap_node){.value = forest->leaves[number - forest->split_count],
+                              .cover = cover,
+                              .feature = MR_SHAP_LEAF};
+    const mr_split64 *split = &forest->splits[number];
+    uint32_t tree = tree_of(forest, number);
+    return (mr_shap_node){.value = split->threshold,
+                          .cover = cover,
+                          .feature = split->feature,
+                          .left = number_of(forest, tree, split->left),
+                          .right = number_of(forest, tree, split->right),
+                          .set = split->set,
+                          .view = (uint8_t)mr_view64_of(split)};
+}
+
+static void load_view(const void *context, uint32_t feature, const mr_column *column, uint8_t view,
+                      size_t first, size_t count, double *out)
+{
+    load_values(context, feature, column, first, count, out);
+    for (size_t r = 0; r < count; r++)
+        out[r] = mr_view64_value((mr_view64)view, out[r]);
+}
+
+static bool goes_left(const void *context, uint32_t set, double x)
+{
+    return mr_forest64_member(((const lightgbm_model *)context)->forest, set, x);
+}
+
+static mr_status create_explainer(lightgbm_model *m, const mr_model_options *options, mr_error *err)
+{
+    static const double none[MR_MODEL_OUTPUTS_MAX] = {0};
+    mr_shap_forest view = {.forest = m,
+                           .tree_count = m->forest->tree_count,
+                           .group_count = m->forest->group_count,
+                           .feature_count = m->forest->feature_count,
+                           .root = root_of,
+                           .node = node_of,
+                           .load = load_view,
+                           .goes_left = goes_left};
+    const char *refusal =
+        m->forest->linear != NULL
+            ? "the leaves are linear: path-dependent contributions are not defined for them"
+        : m->forest->covers == NULL ? "contributions need leaf_count and internal_count of every "
+                                      "tree, which the model's file does not have"
+                                    : NULL;
+    return mr_tree_explainer_create_of(&view, none, refusal, m->model.kind, options, &m->explainer,
+                                       err);
+}
+
+static mr_status explain_lightgbm(const mr_model *model, const mr_column *const *inputs,
+                                  size_t first, size_t count, double *out, mr_scratch *scratch,
+                                  mr_error *err)
+{
+    return mr_tree_explainer_run(as_lightgbm(model)->explainer, inputs, first, count, out, scratch,
+                                 err);
 }
 
 /* ---- categories by name ---- */
@@ -280,6 +383,7 @@ static mr_status fill(lightgbm_model *m, mr_lightgbm_file *file, const mr_model_
     MR_TRY(bind_categories(m, file, mr_setting_text(table, s, n, "pandas_columns"), err));
     MR_TRY(mr_run64_create(m->forest, mr_setting_text(table, s, n, "batch_kernel"),
                            mr_setting_text(table, s, n, "cpu"), &m->run, err));
+    MR_TRY(create_explainer(m, options, err));
     describe(m);
     m->row_bytes = (sizeof(double) * features + MR_ALIGN - 1) / MR_ALIGN * MR_ALIGN;
     m->model.scratch_bytes = sum_bytes(groups) + m->row_bytes + mr_run64_scratch_bytes(m->run);
@@ -344,4 +448,5 @@ const mr_model_kind mr_model_lightgbm = {
     .open = open_lightgbm,
     .close = close_lightgbm,
     .score = score_lightgbm,
+    .explain = explain_lightgbm,
 };

@@ -429,12 +429,18 @@ static mr_status make_linear(reader *r, mr_error *err)
 /* How many training rows came by, when the file says so for every place: for explanations only. */
 static bool make_covers(reader *r)
 {
+    static const double alone =
+        1.0; /* a leaf without splits needs no weighing, and files give it no count */
+    if (r->leaf_count == 1) {
+        mr_bytes_append(&r->covers, &alone, sizeof alone);
+        return true;
+    }
     if (count_of(r, LEAF_COUNT) != (size_t)r->leaf_count ||
         count_of(r, INTERNAL_COUNT) != (size_t)r->leaf_count - 1)
         return false;
     mr_bytes_append(&r->covers, r->column[INTERNAL_COUNT].data, r->column[INTERNAL_COUNT].size);
     mr_bytes_append(&r->covers, r->column[LEAF_COUNT].data, r->column[LEAF_COUNT].size);
-    return !r->covers.failed;
+    return true;
 }
 
 static void clear_tree(reader *r)
@@ -461,6 +467,8 @@ static mr_status add_tree(reader *r, mr_error *err)
     if (r->is_linear)
         MR_TRY(make_linear(r, err));
     bool covered = make_covers(r);
+    if (r->covers.failed)
+        return MR_OUT_OF_MEMORY(err);
     mr_tree64 tree = {
         .leaf_count = (uint32_t)r->leaf_count,
         .splits = (const mr_split64 *)(void *)r->splits.data,

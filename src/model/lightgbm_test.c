@@ -101,44 +101,63 @@ static bool nearly(double a, double b)
            fabs(a - b) <= 4 * 0x1p-53 * fabs(b);
 }
 
-static void check_folder(const char *name, const char *kernel, const char *cpu)
-{
-    mr_error err = {0};
-    mr_bytes text = {0};
+typedef struct folder {
     mr_model *model;
     mr_scratch *scratch;
     mr_binding *binding;
+    golden *rows;
+} folder;
+
+static void open_folder(const char *name, const char *kernel, const char *cpu, folder *out)
+{
+    static golden rows;
+    mr_error err = {0};
+    mr_bytes text = {0};
     char path[256];
-    static golden g;
-    static double results[128 * CELLS_MAX];
     mr_setting settings[] = {{"batch_kernel", kernel}, {"cpu", cpu}};
     mr_model_options options = {.settings = settings, .setting_count = 2};
     (void)snprintf(path, sizeof path, "test/lightgbm/%s/model.txt", name);
     assert_ok(mr_fs_read_file(mr_fs_real(), path, 1u << 20, &text, &err), &err);
-    assert_ok(mr_model_open_bytes(text.data, text.size, &options, &model, &err), &err);
+    assert_ok(mr_model_open_bytes(text.data, text.size, &options, &out->model, &err), &err);
+    mr_bytes_deinit(&text);
     (void)snprintf(path, sizeof path, "test/lightgbm/%s/rows.csv", name);
-    read_golden(path, model, &g);
-    assert_ok(mr_model_bind(model, g.batch->schema, &binding, &err), &err);
-    assert_ok(mr_scratch_create(model, &scratch, &err), &err);
-    uint32_t m = model->signature.margin_count, k = model->signature.output_count;
-    mr_model_out out = {results, results + g.rows * m, NULL, g.rows};
-    assert_ok(mr_model_score(model, binding, g.batch->columns, 0, g.rows, &out, scratch, &err),
-              &err);
-    for (size_t r = 0; r < g.rows; r++)
+    read_golden(path, out->model, &rows);
+    out->rows = &rows;
+    assert_true(rows.rows > 20);
+    assert_ok(mr_model_bind(out->model, rows.batch->schema, &out->binding, &err), &err);
+    assert_ok(mr_scratch_create(out->model, &out->scratch, &err), &err);
+}
+
+static void close_folder(folder *f)
+{
+    mr_scratch_destroy(f->scratch);
+    mr_binding_destroy(f->binding);
+    mr_batch_release(f->rows->batch);
+    mr_model_close(f->model);
+}
+
+static void check_folder(const char *name, const char *kernel, const char *cpu)
+{
+    static double results[128 * CELLS_MAX];
+    mr_error err = {0};
+    folder f;
+    open_folder(name, kernel, cpu, &f);
+    const golden *g = f.rows;
+    uint32_t m = f.model->signature.margin_count, k = f.model->signature.output_count;
+    mr_model_out out = {results, results + g->rows * m, NULL, g->rows};
+    assert_ok(
+        mr_model_score(f.model, f.binding, g->batch->columns, 0, g->rows, &out, f.scratch, &err),
+        &err);
+    for (size_t r = 0; r < g->rows; r++)
         for (uint32_t i = 0; i < m + k; i++) {
-            double got = results[i * g.rows + r], wanted = g.results[r][i];
+            double got = results[i * g->rows + r], wanted = g->results[r][i];
             bool same =
                 i < m ? got == wanted || (isnan(got) && isnan(wanted)) : nearly(got, wanted);
             if (!same)
                 fail_msg("%s, %s, row %zu, result %u: %.17g, the library gives %.17g", name, kernel,
                          r, i, got, wanted);
         }
-    assert_true(g.rows > 20);
-    mr_scratch_destroy(scratch);
-    mr_binding_destroy(binding);
-    mr_batch_release(g.batch);
-    mr_model_close(model);
-    mr_bytes_deinit(&text);
+    close_folder(&f);
 }
 
 TEST(lightgbm, scores_are_the_librarys)
@@ -155,6 +174,69 @@ TEST(lightgbm, scores_are_the_librarys)
         check_folder(names[i], "masks", "avx512");
     }
     mr_fs_free_names(names, count);
+}
+
+/* The library's own contributions, to nine digits; ours add up to the raw score. */
+static void check_shares(const char *name, const mr_bytes *text)
+{
+    static double shares[128 * CELLS_MAX];
+    mr_error err = {0};
+    folder f;
+    open_folder(name, "auto", "auto", &f);
+    uint32_t m = f.model->signature.margin_count, n = f.model->signature.input_count + 1;
+    const char *at = (const char *)text->data;
+    assert_ok(mr_model_explain(f.model, f.binding, f.rows->batch->columns, 0, f.rows->rows, shares,
+                               f.scratch, &err),
+              &err);
+    for (size_t r = 0; r < f.rows->rows; r++)
+        for (uint32_t k = 0; k < m; k++) {
+            double sum = 0.0;
+            for (uint32_t i = 0; i < n; i++) {
+                char *end;
+                double got = shares[(r * m + k) * n + i], wanted = strtod(at, &end);
+                if (fabs(got - wanted) > 1e-9)
+                    fail_msg("%s, row %zu, margin %u, input %u: %.12g, the library gives %.12g",
+                             name, r, k, i, got, wanted);
+                sum += got;
+                at = end + 1;
+            }
+            assert_true(fabs(sum - f.rows->results[r][k]) < 1e-9);
+        }
+    close_folder(&f);
+}
+
+TEST(lightgbm, contributions_are_the_librarys)
+{
+    mr_error err = {0};
+    char **names, path[256];
+    size_t count, explained = 0;
+    assert_ok(mr_fs_list(mr_fs_real(), "test/lightgbm", &names, &count, &err), &err);
+    for (size_t i = 0; i < count; i++) {
+        mr_bytes text = {0};
+        (void)snprintf(path, sizeof path, "test/lightgbm/%s/shares.csv", names[i]);
+        if (!mr_fs_exists(mr_fs_real(), path))
+            continue;
+        assert_ok(mr_fs_read_file(mr_fs_real(), path, 1u << 20, &text, &err), &err);
+        mr_bytes_append_byte(&text, 0);
+        check_shares(names[i], &text);
+        mr_bytes_deinit(&text);
+        explained++;
+    }
+    assert_true(explained >= 10);
+    mr_fs_free_names(names, count);
+}
+
+TEST(lightgbm, linear_leaves_have_no_contributions)
+{
+    mr_error err = {0};
+    folder f;
+    double shares[CELLS_MAX];
+    open_folder("4.7.0-linear", "auto", "auto", &f);
+    assert_int_equal(
+        mr_model_explain(f.model, f.binding, f.rows->batch->columns, 0, 1, shares, f.scratch, &err),
+        MR_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "the leaves are linear"));
+    close_folder(&f);
 }
 
 /* ---- what it says of itself ---- */

@@ -73,7 +73,8 @@ static void load_block(const mr_shap_plan *plan, const mr_column *const *inputs,
     for (uint32_t s = 0; s < plan->slot_count; s++) {
         const mr_shap_slot *slot = &plan->slots[s];
         double *to = w->values + s * w->stride;
-        plan->forest.load(inputs[slot->feature], slot->view, first, count, to);
+        plan->forest.load(plan->forest.forest, slot->feature, inputs[slot->feature], slot->view,
+                          first, count, to);
         memset(to + count, 0, (w->stride - count) * sizeof *to);
     }
 }

@@ -26,7 +26,7 @@
 
 #define MR_SHAP_LEAF      UINT32_MAX
 #define MR_SHAP_DEPTH_MAX 256 /* comparisons on the longest way */
-#define MR_SHAP_VIEWS_MAX 4
+#define MR_SHAP_VIEWS_MAX 6
 
 /* A node as a family has it. A split goes left when the view of its feature is <= value: NaN never, -inf always, so
  * the views say where missing values go. With `set`, the family is asked. */
@@ -46,7 +46,8 @@ typedef struct mr_shap_forest {
     uint32_t (*root)(const void *forest, uint32_t tree, uint32_t *out_group);
     mr_shap_node (*node)(const void *forest, uint32_t number);
     /* Rows [first, first + count) of a feature's column as a view of it. */
-    void (*load)(const mr_column *column, uint8_t view, size_t first, size_t count, double *out);
+    void (*load)(const void *forest, uint32_t feature, const mr_column *column, uint8_t view,
+                 size_t first, size_t count, double *out);
     bool (*goes_left)(const void *forest, uint32_t set, double x); /* NULL: there are no sets */
 } mr_shap_forest;
 

@@ -258,9 +258,11 @@ static mr_shap_node tiny_node(const void *context, uint32_t number)
     return ((const tiny *)context)->nodes[number];
 }
 
-static void tiny_load(const mr_column *column, uint8_t view, size_t first, size_t count,
-                      double *out)
+static void tiny_load(const void *forest, uint32_t feature, const mr_column *column, uint8_t view,
+                      size_t first, size_t count, double *out)
 {
+    (void)forest;
+    (void)feature;
     for (size_t i = 0; i < count; i++) {
         double x = ((const double *)column->values)[first + i];
         out[i] = isnan(x) && view == 0 ? -(double)INFINITY : x;
