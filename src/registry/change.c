@@ -22,7 +22,7 @@ mr_status registry_topic_take(mr_registry *registry, const char *name, mr_topic 
     mr_clock *clock = registry->clock;
     int64_t until = clock->mono_ns(clock) + INT64_C(1000000) * MR_REGISTRY_WAIT_MS;
     for (;;) {
-        MR_TRY(mr_topic_open(registry->changes, name, out, err));
+        MR_TRY(registry_topic_open(registry->changes, name, out, err));
         mr_status status = mr_topic_open_writer(*out, 0, NULL, NULL, err);
         if (status == MR_OK)
             return MR_OK;
@@ -34,12 +34,25 @@ mr_status registry_topic_take(mr_registry *registry, const char *name, mr_topic 
     }
 }
 
+/* The writer knows its end; readers know what its tail file says, which a failing disk may not have taken. */
+static mr_status check_end(const registry_change *change, mr_error *err)
+{
+    mr_partition_stat stat;
+    MR_TRY(mr_topic_stat(change->topic, 0, &stat, err));
+    if (stat.end_offset != change->registry->applied)
+        return MR_FAIL(err, MR_IO, "%s has %llu events, but only %llu can be read",
+                       MR_REGISTRY_EVENTS, (unsigned long long)stat.end_offset,
+                       (unsigned long long)change->registry->applied);
+    return MR_OK;
+}
+
 mr_status registry_change_begin(registry_change *change, mr_registry *registry, mr_error *err)
 {
     *change = (registry_change){.registry = registry};
     MR_TRY(registry_topic_take(registry, MR_REGISTRY_EVENTS, &change->topic, err));
     mr_error_clear(err);
-    return registry_catch_up(registry, err);
+    MR_TRY(registry_catch_up(registry, err));
+    return check_end(change, err);
 }
 
 void registry_change_end(registry_change *change)
@@ -167,8 +180,8 @@ mr_status registry_check_alias(const char *alias, mr_error *err)
 /* Makes one event of what `check` lets pass. */
 typedef struct planned {
     mr_registry_event event;
+    mr_registry_ref found; /* the version, when it was looked up */
     uint64_t expected_from;
-    bool back; /* a rollback */
     mr_status (*check)(mr_registry *registry, struct planned *wish, mr_error *err);
     mr_bytes detail;
 } planned;
@@ -190,10 +203,9 @@ static mr_status make(mr_registry *registry, planned *wish, mr_error *err)
 
 static mr_status check_usable(mr_registry *registry, planned *wish, mr_error *err)
 {
-    mr_registry_ref ref;
     bool retired;
-    MR_TRY(registry_find_version(registry, wish->event.name, wish->event.version, &ref, &retired,
-                                 err));
+    MR_TRY(registry_find_version(registry, wish->event.name, wish->event.version, &wish->found,
+                                 &retired, err));
     if (retired)
         return MR_FAIL(err, MR_CONFLICT, "%s/%llu is retired", wish->event.name,
                        (unsigned long long)wish->event.version);
@@ -409,7 +421,8 @@ mr_status mr_registry_rollback(mr_registry *registry, const char *name, const ch
     MR_TRY(registry_check_name("the model", name, err));
     MR_TRY(registry_check_alias(alias, err));
     MR_TRY(make(registry, &wish, err));
-    char text[2 * MR_REGISTRY_NAME_MAX];
-    (void)snprintf(text, sizeof text, "%s@%s", name, alias);
-    return mr_registry_resolve(registry, text, out, err);
+    *out = wish.found; /* not asked again: the change is made, whatever happens now */
+    out->event = wish.event.offset;
+    (void)snprintf(out->alias, sizeof out->alias, "%s", alias);
+    return MR_OK;
 }

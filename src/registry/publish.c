@@ -183,19 +183,29 @@ static mr_status find_same(mr_registry *registry, const char *name, const char *
 typedef struct publication {
     const char *name, *hash, *detail;
     const mr_registry_publish_options *options;
-    uint64_t version;
+    mr_registry_ref ref;
     bool is_new;
 } publication;
 
-static mr_status check_in_use(mr_registry *registry, const publication *self, mr_error *err)
+static mr_status check_in_use(mr_registry *registry, publication *self, uint64_t version,
+                              mr_error *err)
 {
-    mr_registry_ref ref;
     bool retired;
-    MR_TRY(registry_find_version(registry, self->name, self->version, &ref, &retired, err));
+    MR_TRY(registry_find_version(registry, self->name, version, &self->ref, &retired, err));
     if (retired)
         return MR_FAIL(err, MR_CONFLICT, "this artifact is %s/%llu, which is retired", self->name,
-                       (unsigned long long)self->version);
+                       (unsigned long long)version);
     return MR_OK;
+}
+
+static mr_status plan_version(mr_registry *registry, publication *self, uint64_t version,
+                              mr_error *err)
+{
+    self->is_new = true;
+    self->ref = (mr_registry_ref){.version = version, .event = registry->applied};
+    (void)snprintf(self->ref.name, sizeof self->ref.name, "%s", self->name);
+    (void)snprintf(self->ref.hash, sizeof self->ref.hash, "%s", self->hash);
+    return registry_artifact_folder(registry, self->hash, self->ref.folder, err);
 }
 
 /* The version, and the alias that moves with it, as one append. */
@@ -207,39 +217,33 @@ static mr_status append_version(registry_change *change, publication *self, mr_e
     uint64_t same = 0, next = 0, from = 0, at;
     size_t count = 0;
     MR_TRY(find_same(registry, self->name, self->hash, &same, &next, err));
-    self->is_new = same == 0;
-    self->version = same > 0 ? same : next;
-    if (!self->is_new)
-        MR_TRY(check_in_use(registry, self, err));
+    MR_TRY(same > 0 ? check_in_use(registry, self, same, err)
+                    : plan_version(registry, self, next, err));
     if (self->is_new)
         events[count++] = (mr_registry_event){.kind = MR_REGISTRY_PUBLISH,
                                               .name = self->name,
-                                              .version = self->version,
+                                              .version = self->ref.version,
                                               .hash = self->hash,
                                               .why = options->why,
                                               .detail = self->detail};
     if (options->alias != NULL)
         MR_TRY(registry_find_alias(registry, self->name, options->alias, &from, &at, err));
-    if (options->alias != NULL && from != self->version)
+    if (options->alias != NULL && from != self->ref.version)
         events[count++] = (mr_registry_event){.kind = MR_REGISTRY_ALIAS,
                                               .name = self->name,
                                               .alias = options->alias,
-                                              .version = self->version,
+                                              .version = self->ref.version,
                                               .from_version = from,
                                               .why = options->why};
     return count > 0 ? registry_change_append(change, events, count, err) : MR_OK;
 }
 
-static mr_status name_version(mr_registry *registry, publication *self, mr_registry_ref *out,
-                              mr_error *err)
+static mr_status name_version(mr_registry *registry, publication *self, mr_error *err)
 {
     registry_change change;
-    bool retired = false;
     mr_status status = registry_change_begin(&change, registry, err);
     if (status == MR_OK)
         status = append_version(&change, self, err);
-    if (status == MR_OK)
-        status = registry_find_version(registry, self->name, self->version, out, &retired, err);
     registry_change_end(&change);
     return status;
 }
@@ -261,12 +265,14 @@ mr_status mr_registry_publish(mr_registry *registry, const char *name, const cha
         .name = name, .hash = hash, .detail = (const char *)detail.data, .options = options};
     if (status == MR_OK) {
         mr_mutex_lock(&registry->lock);
-        status = name_version(registry, &self, out, err);
+        status = name_version(registry, &self, err);
         mr_mutex_unlock(&registry->lock);
     }
     mr_bytes_deinit(&detail);
+    *out = self.ref;
     if (status == MR_OK)
-        status = mr_registry_note_access(registry, out, "publish", folder, err);
+        status = mr_registry_note_access(registry, out, "publish",
+                                         options->source != NULL ? options->source : folder, err);
     if (out_is_new != NULL)
         *out_is_new = self.is_new;
     return status;

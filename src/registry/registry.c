@@ -150,18 +150,6 @@ static mr_status open_watch(mr_registry *registry, mr_error *err)
                               &options, &registry->watch, err);
 }
 
-/* After a crash the end of a topic is known only when somebody has taken it over for writing. Who writes now has. */
-static mr_status recover(mr_registry *registry, const char *name, mr_error *err)
-{
-    mr_topic *topic;
-    MR_TRY(mr_topic_open(registry->changes, name, &topic, err));
-    mr_status status = mr_topic_open_writer(topic, 0, NULL, NULL, err);
-    mr_topic_close(topic);
-    if (status == MR_BUSY)
-        mr_error_clear(err);
-    return status == MR_BUSY ? MR_OK : status;
-}
-
 static mr_status open_catalogue(mr_registry *registry, const char *root, mr_error *err)
 {
     char path[MR_PATH_MAX + 16];
@@ -189,8 +177,6 @@ static mr_status open_all(mr_registry *registry, const mr_registry_options *opti
                                 MR_REGISTRY_EVENTS, events_schema, err));
     MR_TRY(registry_stream_open(&registry->access, registry->log, registry->changes,
                                 MR_REGISTRY_ACCESS, access_schema, err));
-    MR_TRY(recover(registry, MR_REGISTRY_EVENTS, err));
-    MR_TRY(recover(registry, MR_REGISTRY_ACCESS, err));
     MR_TRY(open_watch(registry, err));
     return open_catalogue(registry, root, err);
 }

@@ -125,6 +125,7 @@ typedef struct mr_registry_publish_options {
     const char *description; /* of the version; NULL: what model.yaml says */
     const char *alias;       /* moved to it with the same breath (a second event); NULL: none */
     const char *why;         /* may be NULL */
+    const char *source;      /* where it came from, for the record of accesses; NULL: `folder` */
 } mr_registry_publish_options;
 
 /* Takes a copy of the artifact folder at `folder` (of files->fs) and gives it the next version of `name`. A folder
@@ -273,6 +274,15 @@ mr_status mr_registry_note_access(mr_registry *registry, const mr_registry_ref *
 /* Oldest first; of one name (NULL: all) and version (0: all). */
 mr_status mr_registry_accesses(mr_registry *registry, const char *name, uint64_t version,
                                mr_registry_access_fn each, void *context, mr_error *err);
+
+/* ---- what the facts say ---- */
+
+/* Every fact (path as "$.parameters.eta", value as text) that differs; a or b NULL: that version does not say. */
+typedef mr_status (*mr_registry_fact_fn)(void *context, const char *path, const char *a,
+                                         const char *b, mr_error *err);
+mr_status mr_registry_compare(mr_registry *registry, const mr_registry_ref *a,
+                              const mr_registry_ref *b, mr_registry_fact_fn each, void *context,
+                              mr_error *err);
 
 /* ---- moving and mending ---- */
 

@@ -35,6 +35,9 @@ void registry_stream_close(registry_stream *stream); /* a zeroed struct is allow
 mr_status registry_stream_read(registry_stream *stream, uint64_t offset, registry_row_fn each,
                                void *context, uint64_t *out_next, mr_error *err);
 
+/* A topic that is known to be there: that it is not found is a failure of the disk. */
+mr_status registry_topic_open(mr_log *log, const char *name, mr_topic **out, mr_error *err);
+
 /* The text of a row in the arena, terminated; NULL is "". */
 const char *registry_row_text(const mr_batch *batch, int column, uint32_t row, mr_arena *arena);
 int64_t registry_row_int(const mr_batch *batch, int column, uint32_t row);

@@ -14,6 +14,14 @@ static mr_status create(mr_log *changes, const registry_stream *stream, mr_error
     return status == MR_EXISTS ? MR_OK : status;
 }
 
+mr_status registry_topic_open(mr_log *log, const char *name, mr_topic **out, mr_error *err)
+{
+    mr_status status = mr_topic_open(log, name, out, err);
+    return status != MR_NOT_FOUND
+               ? status
+               : MR_FAIL(err, MR_IO, "topic %s cannot be found on the disk any more", name);
+}
+
 static mr_status open_topic(registry_stream *stream, mr_log *log, mr_log *changes, mr_error *err)
 {
     mr_status status = mr_topic_open(log, stream->name, &stream->topic, err);
@@ -21,7 +29,19 @@ static mr_status open_topic(registry_stream *stream, mr_log *log, mr_log *change
         return status;
     MR_TRY(create(changes, stream, err));
     mr_error_clear(err);
-    return mr_topic_open(log, stream->name, &stream->topic, err);
+    return registry_topic_open(log, stream->name, &stream->topic, err);
+}
+
+/* After a crash the end of a topic is known only when somebody has taken it over for writing. Who writes now has. */
+static mr_status recover(mr_log *changes, const char *name, mr_error *err)
+{
+    mr_topic *topic;
+    MR_TRY(registry_topic_open(changes, name, &topic, err));
+    mr_status status = mr_topic_open_writer(topic, 0, NULL, NULL, err);
+    mr_topic_close(topic);
+    if (status == MR_BUSY)
+        mr_error_clear(err);
+    return status == MR_BUSY ? MR_OK : status;
 }
 
 mr_status registry_stream_open(registry_stream *stream, mr_log *log, mr_log *changes,
@@ -30,6 +50,7 @@ mr_status registry_stream_open(registry_stream *stream, mr_log *log, mr_log *cha
     *stream = (registry_stream){.name = name};
     MR_TRY(mr_schema_parse(schema, strlen(schema), &stream->schema, err));
     MR_TRY(open_topic(stream, log, changes, err));
+    MR_TRY(recover(changes, name, err));
     mr_log_reader_options options = {.schema = stream->schema, .copy = true};
     return mr_log_reader_open(stream->topic, 0, (mr_log_start){.kind = MR_LOG_START_FIRST},
                               &options, &stream->reader, err);
