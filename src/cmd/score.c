@@ -1,5 +1,6 @@
 /* score.c -- `millrace score`: a model over a file or a topic, as text on stdout. */
 #include "cmd/ingest.h"
+#include "cmd/model_session.h"
 #include "cmd/scoring.h"
 #include "cmd/source.h"
 #include "cmd/verb.h"
@@ -106,11 +107,12 @@ static mr_status score_source(score *self, mr_error *err)
                *model = mr_arguments_text(arguments, "model");
     const char *output = mr_arguments_text(arguments, "output");
     if (model == NULL)
-        return MR_FAIL(err, MR_INVALID, "score wants --model: a model file or artifact folder");
+        return MR_FAIL(err, MR_INVALID,
+                       "score wants --model: a model file, an artifact folder, or NAME@ALIAS");
     self->encoder.format =
         self->session->json || strcmp(output, "jsonl") == 0 ? MR_FORMAT_JSONL : MR_FORMAT_CSV;
     MR_TRY(mr_list_parse(&self->keep, mr_arguments_text(arguments, "keep"), err));
-    MR_TRY(mr_model_open(self->session->fs, model, NULL, &self->model, err));
+    MR_TRY(mr_model_session_load(self->session, model, "score", &self->model, err));
     return score_rows(self, source, err);
 }
 
@@ -134,8 +136,9 @@ static const struct mr_operand operands[] = {
 };
 
 static const struct mr_option options[] = {
-    {"model", 'm', "FILE", NULL, NULL,
-     "the model: an XGBoost JSON file, or the folder that `train` wrote"},
+    {"model", 'm', "MODEL", NULL, NULL,
+     "a model file, the folder that `train` wrote, or a published one: NAME, NAME@ALIAS, "
+     "NAME/VERSION"},
     {"keep", '\0', "COLUMN,...", NULL, NULL,
      "the columns to write beside the score; all when not given"},
     {"output", '\0', "csv|jsonl", "csv", NULL, "what is written"},

@@ -33,6 +33,19 @@
     X(audit_access)                                                                                \
     X(model_stats)                                                                                 \
     X(score)                                                                                       \
+    X(model_push)                                                                                  \
+    X(model_list)                                                                                  \
+    X(model_show)                                                                                  \
+    X(model_alias)                                                                                 \
+    X(model_promote)                                                                               \
+    X(model_rollback)                                                                              \
+    X(model_retire)                                                                                \
+    X(model_tag)                                                                                   \
+    X(model_describe)                                                                              \
+    X(model_diff)                                                                                  \
+    X(model_export)                                                                                \
+    X(model_import)                                                                                \
+    X(model_verify)                                                                                \
     X(scrub)                                                                                       \
     X(help)                                                                                        \
     X(completion)                                                                                  \
