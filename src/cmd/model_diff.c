@@ -161,12 +161,17 @@ static uint64_t count_flips(const diff *self, double threshold)
     return flips;
 }
 
+/* "mean absolute"; in JSON mean_absolute. */
 static void put_figure(diff *self, const char *name, double value)
 {
-    if (self->session->json)
-        mr_bytes_printf(&self->line, ",\"%s\":%.9g", name, value);
-    else
+    if (!self->session->json) {
         mr_output_printf(&self->session->out, "  %-40s %.6g\n", name, value);
+        return;
+    }
+    mr_bytes_append_text(&self->line, ",\"");
+    for (const char *c = name; *c != '\0'; c++)
+        mr_bytes_append_byte(&self->line, *c == ' ' ? '_' : (uint8_t)*c);
+    mr_bytes_printf(&self->line, "\":%.9g", value);
 }
 
 /* Sorted in place. */

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static mr_status check_there(mr_log *log, const char *home, mr_error *err)
+static mr_status check_there(mr_log *log, mr_error *err)
 {
     mr_topic *topic = NULL;
     mr_status status = mr_topic_open(log, MR_REGISTRY_EVENTS, &topic, err);
@@ -18,7 +18,7 @@ static mr_status check_there(mr_log *log, const char *home, mr_error *err)
         return status;
     mr_error_clear(err);
     return MR_FAIL(err, MR_NOT_FOUND,
-                   "home %s has no models yet; `millrace model push` brings the first", home);
+                   "this home has no models yet; `millrace model push` brings the first");
 }
 
 mr_status mr_model_session_open(mr_model_session *self, mr_session *session, bool create,
@@ -27,7 +27,7 @@ mr_status mr_model_session_open(mr_model_session *self, mr_session *session, boo
     *self = (mr_model_session){.session = session};
     MR_TRY(mr_session_open_log(session, create, &self->log, err));
     if (!create)
-        MR_TRY(check_there(self->log, session->home, err));
+        MR_TRY(check_there(self->log, err));
     (void)snprintf(self->process, sizeof self->process, "millrace %s, process %d",
                    session->arguments.verb != NULL ? session->arguments.verb->name : "",
                    mr_process_id());
@@ -68,7 +68,10 @@ mr_status mr_model_session_load(mr_session *session, const char *text, const cha
     *out = NULL;
     if (mr_fs_exists(session->fs, text) || !mr_registry_is_ref(text))
         return mr_model_open(session->fs, text, NULL, out, err);
-    return load_by_name(session, text, purpose, out, err);
+    mr_status status = load_by_name(session, text, purpose, out, err);
+    if (status == MR_NOT_FOUND)
+        mr_error_prefix(err, "no file or folder is called %s, and as a name", text);
+    return status;
 }
 
 /* ---- printing ---- */

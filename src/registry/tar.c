@@ -6,7 +6,6 @@
  * Numbers are octal text ended by NUL or blank; the checksum is the sum of all bytes, its own field as blanks. */
 #include "registry/tar.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { NAME = 0, MODE = 100, UID = 108, GID = 116, SIZE = 124, MTIME = 136, SUM = 148, TYPE = 156 };
@@ -22,7 +21,8 @@ static uint32_t checksum(const uint8_t *block)
 
 static void put_octal(uint8_t *field, int digits, uint64_t value)
 {
-    (void)snprintf((char *)field, (size_t)digits + 1, "%0*llo", digits, (unsigned long long)value);
+    for (field[digits] = '\0'; digits-- > 0; value >>= 3)
+        field[digits] = (uint8_t)('0' + (value & 7));
 }
 
 /* A name of more than 100 bytes is cut at a slash: what is before it is the prefix. */
