@@ -2,6 +2,7 @@
 #include "cmd/why.h"
 
 #include "base/assert.h"
+#include "base/number.h"
 #include "base/time.h"
 #include "data/encoder.h"
 #include "data/yaml.h"
@@ -87,6 +88,19 @@ static mr_status rule_of(const why *self, const why_column *column, mr_bytes *ou
 {
     mr_bytes_clear(out);
     return mr_plan_rule(self->running.plan, column->name, self->frame, out, err);
+}
+
+/* What the shadows' topic has, in the width that the model computes in. */
+static void write_recorded(const why_version *version, mr_bytes *out)
+{
+    char text[MR_NUMBER_TEXT_MAX];
+    const mr_model *model = version->model;
+    if (version->recorded_null)
+        mr_bytes_append_text(out, "null");
+    else if (model != NULL && model->signature.float_bits == 32)
+        mr_bytes_append(out, text, mr_number_format_float32((float)version->recorded_score, text));
+    else
+        mr_bytes_append(out, text, mr_number_format_float64(version->recorded_score, text));
 }
 
 /* ---- text ---- */
@@ -210,6 +224,8 @@ static mr_status text_model(why *self, mr_bytes *out, mr_error *err)
         mr_bytes_printf(out, ", content %.12s", version->ref.hash);
     mr_bytes_append_byte(out, '\n');
     text_event("put there", &self->placed, out);
+    if (!self->placed.found && version->ref.version != 0)
+        mr_bytes_append_text(out, "  put there by the pipeline's file\n");
     text_event("published", &self->published, out);
     return text_facts(self, out, err);
 }
@@ -235,9 +251,12 @@ static void text_scores(const why *self, mr_bytes *out)
         }
         if ((int)i == self->decider)
             mr_bytes_append_text(out, "  <- decided");
-        if (version->recorded)
-            mr_bytes_printf(out, "  recorded then: %.9g%s", version->recorded_score,
-                            version->recorded_flip ? ", it would have decided otherwise" : "");
+        if (version->recorded) {
+            mr_bytes_append_text(out, "  recorded then: ");
+            write_recorded(version, out);
+            mr_bytes_append_text(out,
+                                 version->recorded_flip ? ", would have decided otherwise" : "");
+        }
         mr_bytes_append_byte(out, '\n');
     }
 }
@@ -453,10 +472,10 @@ static void json_version(const why *self, size_t index, mr_bytes *out)
         mr_bytes_append_byte(out, ',');
         json_text(out, "error", version->error.text);
     }
-    if (version->recorded && version->recorded_null)
-        mr_bytes_append_text(out, ",\"recorded\":null");
-    else if (version->recorded)
-        mr_bytes_printf(out, ",\"recorded\":%.17g", version->recorded_score);
+    if (version->recorded) {
+        mr_bytes_append_text(out, ",\"recorded\":");
+        write_recorded(version, out);
+    }
     if (version->recorded)
         mr_bytes_printf(out, ",\"flip\":%s", version->recorded_flip ? "true" : "false");
     mr_bytes_append_byte(out, '}');

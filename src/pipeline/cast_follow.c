@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/notice.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,17 +31,19 @@ typedef struct cast_follow {
     run_cast *ready;       /* made and not yet playing */
     run_cast *retired;     /* played, to be freed */
     uint64_t swap_position;
+    mr_model_ref swap_live; /* who plays since then */
     bool swap_untold;
 } cast_follow;
 
 /* ---- the loader ---- */
 
-static void tell(mr_pipeline *pipeline, const char *kind, uint64_t position, const char *text)
+static void tell(mr_pipeline *pipeline, const char *kind, const char *model, uint64_t position,
+                 const char *text)
 {
     mr_models *models = pipeline->options.models;
     mr_model_report report = {.pipeline = pipeline->plan->name,
                               .kind = kind,
-                              .model = pipeline->plan->score.reference,
+                              .model = model,
                               .position = position,
                               .text = text};
     mr_error err = {0};
@@ -53,7 +56,7 @@ static void refuse(mr_pipeline *pipeline, const mr_error *err)
 {
     mr_notice(MR_NOTICE_WARN, "models", "pipeline %s goes on with the versions it has: %s",
               pipeline->plan->name, err->text);
-    tell(pipeline, "refused", 0, err->text);
+    tell(pipeline, "refused", pipeline->plan->score.reference, 0, err->text);
 }
 
 /* Composes what is asked for now; *out: a new cast, or NULL when nothing else is asked for. */
@@ -81,6 +84,14 @@ static mr_status look(mr_pipeline *pipeline, cast_follow *follow, run_cast **out
     return status;
 }
 
+/* By number: the alias may have moved on. */
+static void tell_swap(mr_pipeline *pipeline, const mr_model_ref *live, uint64_t position)
+{
+    char model[MR_MODEL_NAME_BYTES + 24];
+    (void)snprintf(model, sizeof model, "%s@%" PRIu64, live->name, live->version);
+    tell(pipeline, "swapped", model, position, "");
+}
+
 /* One round; the mutex is not held while files are read. */
 static void load(mr_pipeline *pipeline, cast_follow *follow)
 {
@@ -97,12 +108,13 @@ static void load(mr_pipeline *pipeline, cast_follow *follow)
     }
     bool swapped = follow->swap_untold;
     uint64_t position = follow->swap_position;
+    mr_model_ref live = follow->swap_live;
     follow->swap_untold = false;
     mr_mutex_unlock(&follow->mutex);
     cast_destroy(retired);
     cast_destroy(unused);
     if (swapped)
-        tell(pipeline, "swapped", position, "");
+        tell_swap(pipeline, &live, position);
 }
 
 static void load_loop(void *context)
@@ -137,6 +149,7 @@ static mr_status play(mr_pipeline *pipeline, run_cast *cast)
     run_cast *unfreed = follow->retired; /* the loader is behind: two swaps in one of its rounds */
     follow->retired = old;
     follow->swap_position = pipeline->position;
+    follow->swap_live = cast->parts[0].ref;
     follow->swap_untold = true;
     mr_mutex_unlock(&follow->mutex);
     cast_destroy(unfreed);

@@ -20,7 +20,7 @@ typedef struct mr_model_ref {
 typedef struct mr_model_report {
     const char *pipeline;
     const char *kind;  /* "swapped", "refused", "advanced", "rolled back", "promoted", "paused" */
-    const char *model; /* "fraud@champion" */
+    const char *model; /* "fraud@champion"; of a swap the live version: "fraud@7" */
     uint64_t position; /* from which on it holds */
     const char *text;  /* why, for people */
 } mr_model_report;
