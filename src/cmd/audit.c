@@ -171,7 +171,7 @@ typedef struct trained {
 } trained;
 
 /* Some facts are one text: `data: rows.csv`. */
-static const char *const fact_names[] = {"data",    "split",           "label",
+static const char *const fact_names[] = {"data",    "training_rows",   "split",       "label",
                                          "library", "library_version", "code_version"};
 
 static void trained_json(const mr_registry_version *version, const mr_yaml *facts, mr_bytes *out)

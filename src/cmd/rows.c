@@ -80,7 +80,7 @@ mr_status mr_rows_read(mr_session *session, const char *source, const mr_rows_op
                        mr_batch **out, uint64_t *out_refused, mr_error *err)
 {
     collector self = {.options = options};
-    mr_source_reader reader = {check_time, collect, &self, ROWS_PER_BATCH};
+    mr_source_reader reader = {check_time, collect, &self, ROWS_PER_BATCH, options->provenance};
     *out = NULL;
     mr_status status = mr_source_read(session, source, options->schema, &reader, out_refused, err);
     if (status == MR_OK && batch_count(&self) == 0)

@@ -83,7 +83,7 @@ static mr_status score_rows(score *self, const char *source, mr_error *err)
 {
     mr_schema *schema = NULL;
     uint64_t refused = 0;
-    mr_source_reader reader = {start, score_batch, self, ROWS_MAX};
+    mr_source_reader reader = {start, score_batch, self, ROWS_MAX, NULL};
     MR_TRY(mr_session_schema(self->session, &schema, err));
     mr_status status = MR_OK;
     if (schema == NULL && mr_source_is_file(source))

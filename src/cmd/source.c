@@ -4,6 +4,8 @@
 #include "cmd/ingest.h"
 #include "cmd/progress.h"
 #include "cmd/rejects.h"
+#include "model/artifact.h"
+#include "model/facts.h"
 #include "os/process.h"
 
 #include <string.h>
@@ -37,13 +39,27 @@ static mr_status read_blocks(mr_session *session, mr_log_reader *from, const cha
     return status;
 }
 
+static void tell_partition(const mr_source_reader *reader, const char *topic, uint32_t partition,
+                           uint64_t first, uint64_t end)
+{
+    if (reader->provenance == NULL)
+        return;
+    mr_bytes_append_text(reader->provenance, "  - {topic: ");
+    mr_facts_quote(reader->provenance, topic);
+    mr_bytes_printf(reader->provenance, ", partition: %u, first_offset: %llu, end_offset: %llu}\n",
+                    partition, (unsigned long long)first, (unsigned long long)end);
+}
+
 static mr_status read_partition(mr_session *session, mr_topic *topic, mr_schema *schema,
                                 uint32_t partition, const mr_source_reader *reader, mr_error *err)
 {
     mr_log_reader *from = NULL;
     mr_log_reader_options options = {.schema = schema, .rows_max = reader->rows_max};
     MR_TRY(mr_log_reader_open(topic, partition, (mr_log_start){0}, &options, &from, err));
+    uint64_t first = mr_log_reader_offset(from);
     mr_status status = read_blocks(session, from, mr_topic_name(topic), reader, err);
+    if (status == MR_OK)
+        tell_partition(reader, mr_topic_name(topic), partition, first, mr_log_reader_offset(from));
     mr_log_reader_close(from);
     return status;
 }
@@ -104,6 +120,21 @@ static mr_status read_steps(mr_session *session, mr_ingest *ingest, mr_rejects *
     return status == MR_END ? MR_OK : status;
 }
 
+static mr_status tell_file(mr_session *session, const mr_source_reader *reader, const char *path,
+                           mr_error *err)
+{
+    char hash[MR_SHA256_TEXT_BYTES];
+    uint64_t bytes;
+    if (reader->provenance == NULL || strcmp(path, "-") == 0)
+        return MR_OK;
+    MR_TRY(mr_artifact_hash_file(session->fs, path, hash, &bytes, err));
+    mr_bytes_append_text(reader->provenance, "  - {file: ");
+    mr_facts_quote(reader->provenance, path);
+    mr_bytes_printf(reader->provenance, ", sha256: \"%s\", bytes: %llu}\n", hash,
+                    (unsigned long long)bytes);
+    return MR_OK;
+}
+
 static mr_status read_file(mr_session *session, const char *path, mr_schema *schema,
                            const mr_source_reader *reader, uint64_t *out_refused, mr_error *err)
 {
@@ -116,6 +147,8 @@ static mr_status read_file(mr_session *session, const char *path, mr_schema *sch
     MR_GOTO(done, status, mr_ingest_open(&ingest, path, err));
     status = read_steps(session, &ingest, &rejects, path, reader, err);
     *out_refused = rejects.count;
+    if (status == MR_OK)
+        status = tell_file(session, reader, path, err);
 done:
     mr_rejects_deinit(&rejects);
     mr_ingest_deinit(&ingest);

@@ -13,6 +13,8 @@ typedef struct mr_source_reader {
     mr_status (*take)(void *context, mr_batch *batch, mr_error *err); /* lends the batch */
     void *context;
     uint32_t rows_max; /* of a batch of a topic */
+    mr_bytes *
+        provenance; /* gets what was read, a line each as in `training_data` of facts.h; NULL: nobody asks */
 } mr_source_reader;
 
 bool mr_source_is_file(const char *source);

@@ -1,4 +1,5 @@
 /* train.c -- `millrace train`: boosted trees from a file or a topic. */
+#include "model/facts.h"
 #include "model/train.h"
 
 #include "base/assert.h"
@@ -23,6 +24,7 @@ typedef struct train {
     mr_progress progress;
     mr_batch *rows;
     uint64_t refused;
+    mr_bytes provenance; /* of the rows, for model.yaml */
     mr_trained trained;
 } train;
 
@@ -98,9 +100,28 @@ static mr_status guess_schema(const train *self, mr_schema **out, mr_error *err)
     return status;
 }
 
+/* Which of the records it read: "at from 2018-05-01 until 2018-06-01". */
+static void write_span(train *self)
+{
+    mr_bytes words = {0};
+    const mr_arguments *arguments = &self->session->arguments;
+    const char *from = mr_arguments_text(arguments, "from");
+    const char *until = mr_arguments_text(arguments, "until");
+    mr_bytes_printf(&words, "%s%s%s%s%s", self->time, from != NULL ? " from " : "",
+                    from != NULL ? from : "", until != NULL ? " until " : "",
+                    until != NULL ? until : "");
+    const char *text = mr_bytes_text(&words);
+    mr_bytes_append_text(&self->provenance, "training_rows: ");
+    mr_facts_quote(&self->provenance, text != NULL ? text : "");
+    mr_bytes_append_byte(&self->provenance, '\n');
+    self->provenance.failed = self->provenance.failed || text == NULL;
+    mr_bytes_deinit(&words);
+}
+
 static mr_status read_rows(train *self, mr_error *err)
 {
-    mr_rows_options options = {.from_us = INT64_MIN, .until_us = INT64_MAX};
+    mr_rows_options options = {
+        .from_us = INT64_MIN, .until_us = INT64_MAX, .provenance = &self->provenance};
     MR_TRY(read_instant(&self->session->arguments, "from", &options.from_us, err));
     MR_TRY(read_instant(&self->session->arguments, "until", &options.until_us, err));
     bool limited = options.from_us != INT64_MIN || options.until_us != INT64_MAX;
@@ -112,6 +133,8 @@ static mr_status read_rows(train *self, mr_error *err)
         MR_TRY(guess_schema(self, &options.schema, err));
     mr_status status =
         mr_rows_read(self->session, self->source, &options, &self->rows, &self->refused, err);
+    if (status == MR_OK && limited)
+        write_span(self);
     mr_schema_release(options.schema);
     return status;
 }
@@ -169,7 +192,12 @@ static mr_status fit(train *self, mr_error *err)
                           .time = self->time,
                           .inputs = self->inputs.items,
                           .input_count = self->inputs.count,
-                          .description = self->source};
+                          .description = self->source,
+                          .provenance = mr_bytes_text(&self->provenance)};
+    if (rows.provenance == NULL) {
+        mr_free(chosen);
+        return MR_OUT_OF_MEMORY(err);
+    }
     mr_train_options options = {.settings = self->settings,
                                 .setting_count = self->set.count,
                                 .on_round = show_round,
@@ -275,6 +303,7 @@ static mr_status train_run(mr_session *session, mr_error *err)
     mr_status status = train_all(&self, err);
     mr_trained_deinit(&self.trained);
     mr_batch_release(self.rows);
+    mr_bytes_deinit(&self.provenance);
     mr_list_deinit(&self.inputs);
     mr_list_deinit(&self.leave_out);
     mr_list_deinit(&self.set);

@@ -7,6 +7,7 @@
  *   metrics ....... mapping of splits to mappings of numbers
  *   training_data . sequence of {topic, partition, first_offset, end_offset} or {file, sha256, bytes} or
  *                   {table, batch_id}; what `audit` answers from
+ *   training_rows . text: which of these records, when not all
  * Limits: MR_ARTIFACT_TEXT_BYTES_MAX, and those of data/yaml.h on nodes and depth. */
 #ifndef MR_MODEL_FACTS_H
 #define MR_MODEL_FACTS_H

@@ -23,6 +23,7 @@ typedef struct mr_train_rows {
     const char *const *inputs; /* NULL: every bool and number column but label, weight and time */
     size_t input_count;
     const char *description; /* where the rows come from, for model.yaml; NULL: nothing is said */
+    const char *provenance;  /* the same for machines: the lines of `training_data` (facts.h); NULL or "": nothing */
 } mr_train_rows;
 
 typedef struct mr_train_round {

@@ -92,6 +92,8 @@ mr_status mr_train_describe(const trainer *t, mr_trained *out, mr_error *err)
         append_entry(yaml, "", "time", t->rows->time);
     if (t->rows->description != NULL)
         append_entry(yaml, "", "data", t->rows->description);
+    if (t->rows->provenance != NULL && t->rows->provenance[0] != '\0')
+        mr_bytes_printf(yaml, "training_data:\n%s", t->rows->provenance);
     append_entry(yaml, "", "split", t->parts[1].count > 0 ? t->cut : "all rows train");
     mr_bytes_printf(yaml, "rounds: %u\nbest_round: %u\n", t->rounds, t->best_round);
     append_entry(yaml, "", "watched", t->watched);
