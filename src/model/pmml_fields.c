@@ -209,6 +209,13 @@ bool mr_pmml_field_of(mr_pmml_reader *r, uint32_t element, const char *attribute
 
 /* ---- treatments ---- */
 
+/* NaN is missing whether the file says so or not. */
+static bool is_nan(const mr_pmml_reader *r, uint32_t value, uint8_t type)
+{
+    const char *text = mr_pmml_get(r, value, "value");
+    return type <= MR_PMML_FLOAT && text != NULL && strcmp(text, "NaN") == 0;
+}
+
 /* Values of the DataField with one property. */
 static bool read_values(mr_pmml_reader *r, uint32_t data, uint8_t type, uint8_t wanted,
                         mr_pmml_range *out)
@@ -224,9 +231,10 @@ static bool read_values(mr_pmml_reader *r, uint32_t data, uint8_t type, uint8_t 
             continue;
         if (!mr_pmml_choice(r, value, "property", words, 0, &property))
             return false;
-        if (property == wanted &&
-            (!mr_pmml_need(r, value, "value", &text) ||
-             !mr_pmml_read_value(r, value, text, type, &number) || !mr_pmml_add_number(r, number)))
+        if (property != wanted || is_nan(r, value, type))
+            continue;
+        if (!mr_pmml_need(r, value, "value", &text) ||
+            !mr_pmml_read_value(r, value, text, type, &number) || !mr_pmml_add_number(r, number))
             return false;
     }
     out->count = mr_pmml_number_count(r) - out->first;
