@@ -5,7 +5,7 @@ T ?=
 CC ?= gcc
 B := build/$(MODE)
 
-PACKAGES := libisal yaml-0.1 libzstd liblz4 zlib libpcre2-8 jansson libxxhash nettle sqlite3 expat
+PACKAGES := libisal yaml-0.1 libzstd liblz4 zlib libpcre2-8 jansson libxxhash nettle sqlite3 expat libprotobuf-c
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
         -Wundef -Wvla -Wformat=2 -Wcast-qual -Werror
 MARCH_x86_64 := -march=x86-64-v2 -mtune=generic
@@ -20,18 +20,21 @@ VERSION := $(shell cat VERSION 2>/dev/null || echo 0.0.0)
 
 # Floats: no contraction anywhere, so that every machine computes the same bits.
 CFLAGS := -std=c17 $(WARN) $(MODE_$(MODE)) $(MARCH) -fPIC -ffp-contract=off -fno-math-errno \
-          -fvisibility=hidden -MMD -MP -Isrc -Iinclude -I. -D_GNU_SOURCE -DMR_VERSION='"$(VERSION)"' \
+          -fvisibility=hidden -MMD -MP -Isrc -Iinclude -I. -isystem $(B)/gen -D_GNU_SOURCE \
+          -DMR_VERSION='"$(VERSION)"' \
           $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null) $(CFLAGS_EXTRA)
 LDLIBS = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread -ldl
 LDFLAGS := $(filter -fsanitize%,$(MODE_$(MODE))) -Wl,--as-needed -Wl,-O1
 
 SOURCES := $(filter-out %_test.c %_fuzz.c %_bench.c,$(wildcard src/*/*.c))
 CORE := $(filter-out src/cmd/%,$(SOURCES))
+PROTOS := $(patsubst src/model/%.proto,%,$(wildcard src/model/*.proto))
 COMMANDS := $(filter src/cmd/%,$(SOURCES))
 FUZZERS := $(wildcard src/*/*_fuzz.c)
 TESTS := $(wildcard src/*/*_test.c) $(wildcard test/*.c) $(wildcard sim/*.c) $(FUZZERS)
 BENCHES := $(wildcard src/*/*_bench.c) $(wildcard bench/*.c) test/xgboost_oracle.c
 objects = $(patsubst %.c,$(B)/%.o,$(1))
+GENERATED := $(PROTOS:%=$(B)/gen/%.pb-c.o)
 
 .PHONY: all help setup demo test check bench fuzz soak fuzzers flags fmt tidy install clean
 .SECONDARY:
@@ -47,22 +50,32 @@ setup:
 	@tools/setup.sh build
 
 # Kernels for one instruction set say so in their file name.
-$(B)/%_avx2.o: CFLAGS += -mavx2 -mbmi -mbmi2
-$(B)/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx2 -mbmi -mbmi2
+$(B)/%_avx2.o: CFLAGS += -mavx2 -mfma -mbmi -mbmi2
+$(B)/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx2 -mfma -mbmi -mbmi2
 
 $(B)/src/cmd/version.o: CFLAGS += -DMR_COMMIT='"$(shell git rev-parse --short=12 HEAD 2>/dev/null)"'
 
 $(B)/src/cmd/version.o: $(wildcard .git/logs/HEAD)
 $(B)/src/cmd/demo_files.o: $(wildcard examples/cards/*.yaml)
 
+# Readers of protobuf files, made from what src/model/*.proto names; their headers must be there before the readers.
+$(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h &: src/model/%.proto
+	@mkdir -p $(@D)
+	@protoc-c --proto_path=src/model --c_out=$(B)/gen $<
+
+$(B)/gen/%.pb-c.o: $(B)/gen/%.pb-c.c Makefile
+	@$(CC) $(filter-out -W%,$(CFLAGS)) -c -o $@ $<
+
+$(foreach name,$(PROTOS),$(patsubst %.c,$(B)/%.o,$(wildcard src/model/$(name)*.c))): | $(PROTOS:%=$(B)/gen/%.pb-c.h)
+
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) -c -o $@ $<
 
-$(B)/libmillrace.a: $(call objects,$(CORE))
+$(B)/libmillrace.a: $(call objects,$(CORE)) $(GENERATED)
 	@rm -f $@ && ar rcs $@ $^
 
-$(B)/libmillrace.so: $(call objects,$(CORE))
+$(B)/libmillrace.so: $(call objects,$(CORE)) $(GENERATED)
 	@$(CC) -shared -Wl,-soname,libmillrace.so.0 $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(B)/millrace: $(call objects,$(COMMANDS)) $(B)/libmillrace.a
@@ -83,7 +96,7 @@ endef
 $(foreach file,$(FUZZERS),$(eval $(call fuzzer,$(file))))
 
 # What the compiler is told, for tools that parse the sources.
-flags:
+flags: $(PROTOS:%=$(B)/gen/%.pb-c.h)
 	@echo $(filter-out -MMD -MP -fsanitize%,$(CFLAGS))
 
 ## make test      all tests with sanitizers; T=room[.name] runs some of the unit tests

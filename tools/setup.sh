@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 # ---- the one list of packages; `make` reads the pkg-config names of the libraries from the Makefile ----
 build="gcc make pkg-config libc6-dev libisal-dev libyaml-dev libzstd-dev liblz4-dev zlib1g-dev libpcre2-dev
-       libjansson-dev libxxhash-dev libexpat1-dev nettle-dev libsqlite3-dev libxgboost0"
+       libjansson-dev libxxhash-dev libexpat1-dev nettle-dev libsqlite3-dev libprotobuf-c-dev
+       protobuf-c-compiler libxgboost0"
 tests="$build libcmocka-dev python3"
 soak="$tests valgrind"
 bench="$build g++ libxgboost-dev libsimdjson-dev python3 python3-venv"

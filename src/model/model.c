@@ -16,6 +16,8 @@ const mr_model_kind *const mr_model_kinds[] = {
     &mr_model_lightgbm,
     &mr_model_glm,
     &mr_model_pmml,
+    &mr_model_onnx,
+    &mr_model_tensorflow,
     NULL,
 };
 

@@ -16,9 +16,11 @@ struct mr_scratch {
 /* At least `bytes` for explanations, aligned to MR_ALIGN; kept from call to call. NULL: no memory. */
 uint8_t *mr_scratch_explain(mr_scratch *scratch, size_t bytes);
 
-extern const mr_model_kind mr_model_xgboost; /* tree_xgboost.c */
-extern const mr_model_kind mr_model_lightgbm; /* lightgbm.c */
-extern const mr_model_kind mr_model_glm;      /* glm.c */
-extern const mr_model_kind mr_model_pmml;    /* pmml_model.c */
+extern const mr_model_kind mr_model_xgboost;    /* tree_xgboost.c */
+extern const mr_model_kind mr_model_lightgbm;   /* lightgbm.c */
+extern const mr_model_kind mr_model_glm;        /* glm.c */
+extern const mr_model_kind mr_model_pmml;       /* pmml_model.c */
+extern const mr_model_kind mr_model_onnx;       /* onnx.c */
+extern const mr_model_kind mr_model_tensorflow; /* tensorflow.c */
 
 #endif

@@ -66,8 +66,7 @@ static const char **index_names(const char *text, uint32_t count)
     return names;
 }
 
-/* Takes the text. */
-static mr_status take_text(mr_names *names, mr_bytes *text, uint32_t count, mr_error *err)
+mr_status mr_names_take(mr_names *names, mr_bytes *text, uint32_t count, mr_error *err)
 {
     bool failed = text->failed;
     names->text = (char *)text->data;
@@ -81,7 +80,7 @@ mr_status mr_names_of_inputs(mr_names *names, const char *from, const mr_model_o
     mr_bytes text = {0};
     MR_TRY(check_given_names(options, count, err));
     append_names(&text, from, options, count);
-    MR_TRY(take_text(names, &text, count, err));
+    MR_TRY(mr_names_take(names, &text, count, err));
     return refuse_doubles(names->list, count, err);
 }
 
@@ -94,5 +93,5 @@ mr_status mr_names_of_outputs(mr_names *names, const char *base, uint32_t count,
             mr_bytes_printf(&text, "_%u", k);
         mr_bytes_append_byte(&text, 0);
     }
-    return take_text(names, &text, count, err);
+    return mr_names_take(names, &text, count, err);
 }

@@ -15,6 +15,8 @@ mr_status mr_names_of_inputs(mr_names *names, const char *from, const mr_model_o
                              uint32_t count, mr_error *err);
 /* "probability", or "probability_0", "probability_1", ... */
 mr_status mr_names_of_outputs(mr_names *names, const char *base, uint32_t count, mr_error *err);
+/* `count` terminated names behind each other; takes the text, whatever the outcome. */
+mr_status mr_names_take(mr_names *names, mr_bytes *text, uint32_t count, mr_error *err);
 void mr_names_deinit(mr_names *names);
 
 #endif
