@@ -14,29 +14,44 @@
 
 /* A small model of each kind, so that a kind without one fails the conformance test. */
 static const struct {
-    const char *kind, *bytes;
+    const char *kind;
+    const char *bytes; /* of the model itself, when it is text */
+    const char *path;  /* or where it is */
 } examples[] = {
-    {"xgboost", MR_TEST_MODEL_XGBOOST},
-    {"lightgbm", MR_TEST_MODEL_LIGHTGBM},
-    {"linear", MR_TEST_MODEL_GLM},
-    {"pmml", MR_TEST_MODEL_PMML},
+    {"xgboost", MR_TEST_MODEL_XGBOOST, NULL},
+    {"lightgbm", MR_TEST_MODEL_LIGHTGBM, NULL},
+    {"linear", MR_TEST_MODEL_GLM, NULL},
+    {"pmml", MR_TEST_MODEL_PMML, NULL},
+    {"onnx", NULL, "test/onnx/conformance/model.onnx"},
+    {"tensorflow", NULL, "test/tensorflow/dense.pb"},
 };
 
-static const char *example_of(const mr_model_kind *kind)
+/* The caller frees them. */
+static mr_bytes example_of(const mr_model_kind *kind)
 {
-    for (size_t i = 0; i < MR_COUNT_OF(examples); i++)
-        if (strcmp(examples[i].kind, kind->name) == 0)
-            return examples[i].bytes;
+    mr_error err = {0};
+    mr_bytes bytes = {0};
+    for (size_t i = 0; i < MR_COUNT_OF(examples); i++) {
+        if (strcmp(examples[i].kind, kind->name) != 0)
+            continue;
+        if (examples[i].bytes != NULL)
+            mr_bytes_append_text(&bytes, examples[i].bytes);
+        else
+            assert_ok(mr_fs_read_file(mr_fs_real(), examples[i].path, 1u << 20, &bytes, &err),
+                      &err);
+        return bytes;
+    }
     fail_msg("kind %s has no example in model_test.c", kind->name);
-    return NULL;
+    return bytes;
 }
 
 static mr_model *open_example(const mr_model_kind *kind)
 {
     mr_error err = {0};
     mr_model *model;
-    const char *bytes = example_of(kind);
-    assert_ok(mr_model_open_bytes(bytes, strlen(bytes), NULL, &model, &err), &err);
+    mr_bytes bytes = example_of(kind);
+    assert_ok(mr_model_open_bytes(bytes.data, bytes.size, NULL, &model, &err), &err);
+    mr_bytes_deinit(&bytes);
     return model;
 }
 
@@ -189,7 +204,7 @@ TEST(model, scoring_takes_no_memory)
 TEST(model, survives_any_failing_allocation)
 {
     for (const mr_model_kind *const *kind = mr_model_kinds; *kind != NULL; kind++) {
-        const char *bytes = example_of(*kind);
+        mr_bytes bytes = example_of(*kind);
         mr_model *named = open_example(*kind);
         mr_schema *schema = reversed_schema(named);
         mr_model_close(named);
@@ -202,7 +217,7 @@ TEST(model, survives_any_failing_allocation)
             mr_scratch *scratch = NULL;
             uint64_t before = mr_memory_used_bytes();
             (void)mr_memory_fail_after(n, n % 2 == 1);
-            status = mr_model_open_bytes(bytes, strlen(bytes), NULL, &model, &err);
+            status = mr_model_open_bytes(bytes.data, bytes.size, NULL, &model, &err);
             if (status == MR_OK)
                 status = mr_model_bind(model, schema, &binding, &err);
             if (status == MR_OK)
@@ -216,6 +231,7 @@ TEST(model, survives_any_failing_allocation)
             assert_int_equal(mr_memory_used_bytes(), before);
         }
         assert_true(n > 10);
+        mr_bytes_deinit(&bytes);
         mr_schema_release(schema);
     }
 }

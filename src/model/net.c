@@ -511,7 +511,7 @@ mr_status mr_net_cast(mr_net *net, const mr_tensor *a, mr_tensor_type to, mr_ten
     mr_tensor plain = *a;
     if (a->type == to) {
         *out = *a;
-        return MR_OK;
+        return mr_net_plain(net, out, err);
     }
     if (m.kernel == NULL)
         return MR_FAIL(err, MR_UNSUPPORTED, "a cast of %s values to %s",

@@ -180,7 +180,7 @@ mr_status mr_net_pick(mr_net *net, const mr_tensor *a, uint32_t axis, const mr_t
                       mr_tensor *out, mr_error *err)
 {
     mr_tensor plain = *a, at = *index;
-    uint32_t checked, inner = a->dims[axis], outer = 1, behind = 1;
+    uint32_t checked, inner = a->dims[axis], behind = 1;
     char text[128], other[128];
     MR_TRY(mr_tensor_inner_axis(a, axis, &checked, err));
     MR_TRY(mr_net_plain(net, &plain, err));
@@ -188,7 +188,6 @@ mr_status mr_net_pick(mr_net *net, const mr_tensor *a, uint32_t axis, const mr_t
     bool fits = at.rank == a->rank && at.type == MR_TENSOR_INT64 && inner > 0;
     for (uint32_t d = 0; fits && d < a->rank; d++) {
         fits = d == axis || at.dims[d] == a->dims[d];
-        outer *= d < axis ? a->dims[d] : 1;
         behind *= d > axis ? a->dims[d] : 1;
     }
     if (!fits)

@@ -201,7 +201,7 @@ static void run_forest(const mr_net_step *step, const mr_net_frame *frame)
     const mr_column **inputs = (const mr_column **)(void *)(columns + forest->feature_count);
     size_t head = (sizeof *columns + sizeof *inputs) * forest->feature_count;
     head = (head + MR_ALIGN - 1) / MR_ALIGN * MR_ALIGN;
-    mr_scratch scratch = {inputs, NULL, frame->work + head};
+    mr_scratch scratch = {.inputs = inputs, .bytes = frame->work + head};
     float *out = mr_net_at(&step->out, frame, 0);
     if (frame->rows == 1) {
         mr_tree_model_score_row(forest->model, mr_net_at(&step->in[0], frame, 0), out, NULL,

@@ -466,8 +466,9 @@ static mr_status build_cast(mr_onnx_node *node, mr_error *err)
     const mr_tensor *x = node->in[0];
     mr_tensor_type to;
     MR_TRY(mr_onnx_type((int32_t)mr_onnx_int(node, "to", 0), &to, err));
-    if (x->table != NULL && x->type != to)
-        return cast_table(node, to, err);
+    node->out[0] = *x;
+    if (x->table != NULL)
+        return x->type == to ? MR_OK : cast_table(node, to, err);
     if (x->type != to && (x->type == MR_TENSOR_TEXT || to == MR_TENSOR_TEXT)) {
         if (!mr_tensor_is_constant(x))
             return MR_FAIL(err, MR_UNSUPPORTED, "a cast of %s values to %s, row by row",

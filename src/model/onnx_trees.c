@@ -350,29 +350,22 @@ static mr_status label_above(mr_onnx_node *node, const mr_tensor *s, double thre
     return mr_onnx_label(node, &flat, "classlabels_int64s", 2, &node->out[0], err);
 }
 
-/* One sum for both: [1 - s, s] when it is a share; else [f(-s), f(s)], and without f the greater one positive. */
+/* One sum for both: [f(-s), f(s)] with LOGISTIC, [1 - s, s] when it is a share, else [-s, s]. */
 static mr_status score_one(mr_onnx_node *node, const two_classes *t, const mr_tensor *s,
                            mr_tensor *out, mr_error *err)
 {
     mr_net *net = node->net;
-    mr_tensor above, both[2], one, sides[2];
+    mr_tensor above, both[2], sides[2], one;
+    bool logistic = mr_onnx_is(node, "post_transform", "LOGISTIC", "NONE");
     MR_TRY(label_above(node, s, t->all_positive ? 0.5 : 0.0, &above, err));
-    if (t->all_positive) {
-        MR_TRY(number(node, s, 1, &one, err));
-        MR_TRY(mr_net_binary(net, MR_NET_SUB, &one, s, &both[0], err));
-        both[1] = *s;
-        return mr_tensor_concat(&net->pool, both, 2, 1, out, err);
-    }
-    if (mr_onnx_is(node, "post_transform", "LOGISTIC", "NONE")) {
-        MR_TRY(mr_net_unary(net, MR_NET_NEG, s, 0, 0, &sides[0], err));
-        sides[1] = *s;
-        for (int i = 0; i < 2; i++)
-            MR_TRY(mr_net_unary(net, MR_NET_LOGISTIC, &sides[i], 0, 0, &both[i], err));
-        return mr_tensor_concat(&net->pool, both, 2, 1, out, err);
-    }
+    both[1] = sides[1] = *s;
+    MR_TRY(number(node, s, 1, &one, err));
     MR_TRY(mr_net_unary(net, MR_NET_NEG, s, 0, 0, &sides[0], err));
-    MR_TRY(mr_net_where(net, &above, &sides[0], s, &both[0], err));
-    MR_TRY(mr_net_where(net, &above, s, &sides[0], &both[1], err));
+    both[0] = sides[0];
+    if (t->all_positive && !logistic)
+        MR_TRY(mr_net_binary(net, MR_NET_SUB, &one, s, &both[0], err));
+    for (int i = 0; i < 2 && logistic; i++)
+        MR_TRY(mr_net_unary(net, MR_NET_LOGISTIC, &sides[i], 0, 0, &both[i], err));
     return mr_tensor_concat(&net->pool, both, 2, 1, out, err);
 }
 
@@ -391,9 +384,11 @@ static mr_status classify_two(mr_onnx_node *node, const mr_net_ensemble *e, mr_t
 {
     two_classes t = look_at(e);
     mr_tensor s;
-    if (base_count > 1)
+    if (base_count > 1 || (base_count > 0 && t.one_id && t.id == 1))
         return MR_FAIL(err, MR_UNSUPPORTED,
-                       "two base_values for two classes; no two runtimes agree what they mean");
+                       "%zu base_values for two classes, with weights %s: what they mean is not "
+                       "defined",
+                       base_count, t.one_id ? "of one class" : "of both");
     if (!t.one_id || t.id == 1) {
         const double first[2] = {base_count > 0 ? base[0] : 0, 0};
         if (base_count > 0)
