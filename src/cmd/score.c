@@ -3,6 +3,7 @@
 #include "cmd/model_session.h"
 #include "cmd/scoring.h"
 #include "cmd/source.h"
+#include "base/number.h"
 #include "cmd/verb.h"
 #include "data/encoder.h"
 #include "os/process.h"
@@ -16,6 +17,7 @@ typedef struct score {
     mr_session *session;
     mr_model *model;
     mr_list keep;
+    uint32_t reasons;
     mr_scoring scoring;
     mr_encoder_options encoder;
     mr_bytes text;
@@ -25,8 +27,12 @@ typedef struct score {
 static mr_status start(void *context, const mr_schema *input, mr_error *err)
 {
     score *self = context;
-    return mr_scoring_open(&self->scoring, self->model, input, self->keep.items, self->keep.count,
-                           err);
+    mr_scoring_options options = {
+        .names = self->keep.items,
+        .name_count = self->keep.count,
+        .reasons = self->reasons,
+        .contributions = mr_arguments_flag(&self->session->arguments, "contributions")};
+    return mr_scoring_open(&self->scoring, self->model, input, &options, err);
 }
 
 static mr_status score_batch(void *context, mr_batch *batch, mr_error *err)
@@ -100,6 +106,15 @@ static mr_status score_rows(score *self, const char *source, mr_error *err)
 
 /* ---- the verb ---- */
 
+static mr_status read_reasons(score *self, mr_error *err)
+{
+    int64_t count = 0;
+    MR_TRY(mr_arguments_int(&self->session->arguments, "reasons", 1, MR_REASONS_COUNT_MAX, &count,
+                            err));
+    self->reasons = (uint32_t)count;
+    return MR_OK;
+}
+
 static mr_status score_source(score *self, mr_error *err)
 {
     const mr_arguments *arguments = &self->session->arguments;
@@ -111,6 +126,7 @@ static mr_status score_source(score *self, mr_error *err)
                        "score wants --model: a model file, an artifact folder, or NAME@ALIAS");
     self->encoder.format =
         self->session->json || strcmp(output, "jsonl") == 0 ? MR_FORMAT_JSONL : MR_FORMAT_CSV;
+    MR_TRY(read_reasons(self, err));
     MR_TRY(mr_list_parse(&self->keep, mr_arguments_text(arguments, "keep"), err));
     MR_TRY(mr_model_session_load(self->session, model, "score", &self->model, err));
     return score_rows(self, source, err);
@@ -141,6 +157,11 @@ static const struct mr_option options[] = {
      "NAME/VERSION"},
     {"keep", '\0', "COLUMN,...", NULL, NULL,
      "the columns to write beside the score; all when not given"},
+    {"reasons", '\0', "K", NULL, NULL,
+     "also the K inputs that raised the score most, as JSON in score_reasons"},
+    {"contributions", '\0', NULL, NULL, NULL,
+     "also what each input adds to the margin: contribution_<input>; score_base is what all "
+     "rows have"},
     {"output", '\0', "csv|jsonl", "csv", NULL, "what is written"},
     MR_SCHEMA_OPTIONS,
     MR_INGEST_OPTIONS,
@@ -151,6 +172,8 @@ static const mr_example examples[] = {
     {"millrace score payments.csv --model model.json --keep tx > scores.csv",
      "the score of each row, with its tx"},
     {"millrace score features --model model --keep tx,customer --json", "a topic, as JSON lines"},
+    {"millrace score payments.csv --model model.json --keep tx --reasons 3",
+     "with the three largest reasons of each score"},
     {0},
 };
 
