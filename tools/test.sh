@@ -14,7 +14,7 @@ mkdir -p "$logs"
 passed=0 failed=0 skipped=0
 
 # Rooms with threads in them, run under ThreadSanitizer; those that do not exist yet are left out.
-threaded_rooms="thread fs_sim notice log log_thread state checkpoint pipeline run score serve"
+threaded_rooms="thread shap fs_sim notice log log_thread state checkpoint pipeline run score serve"
 script_seconds_max=${MILLRACE_SCRIPT_SECONDS_MAX:-1800}
 
 say() { printf '%s\n' "$*"; }

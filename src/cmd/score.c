@@ -57,34 +57,6 @@ static mr_status score_batch(void *context, mr_batch *batch, mr_error *err)
 
 /* ---- the source ---- */
 
-/* Texts as texts, all else as numbers. */
-static mr_type type_of_input(const mr_model_signature *signature, uint32_t input)
-{
-    bool text = signature->input_types != NULL && signature->input_types[input] == MR_STRING;
-    return (mr_type){text ? MR_STRING : MR_FLOAT64, 0};
-}
-
-/* Without --schema: the kept columns as text, and the model's inputs as what it takes, which may be missing. */
-static mr_status guess_schema(const score *self, mr_schema **out, mr_error *err)
-{
-    const mr_model_signature *signature = &self->model->signature;
-    size_t count = 0;
-    mr_field *fields = mr_alloc_zero(self->keep.count + signature->input_count, sizeof *fields);
-    if (fields == NULL)
-        return MR_OUT_OF_MEMORY(err);
-    for (size_t i = 0; i < self->keep.count; i++)
-        if (mr_model_input_find(self->model, self->keep.items[i]) < 0)
-            fields[count++] =
-                (mr_field){.name = self->keep.items[i], .type = {MR_STRING, 0}, .nullable = true};
-    for (uint32_t i = 0; i < signature->input_count; i++)
-        fields[count++] = (mr_field){.name = signature->input_names[i],
-                                     .type = type_of_input(signature, i),
-                                     .nullable = true};
-    mr_status status = mr_schema_create(fields, count, out, err);
-    mr_free(fields);
-    return status;
-}
-
 static mr_status score_rows(score *self, const char *source, mr_error *err)
 {
     mr_schema *schema = NULL;
@@ -93,7 +65,8 @@ static mr_status score_rows(score *self, const char *source, mr_error *err)
     MR_TRY(mr_session_schema(self->session, &schema, err));
     mr_status status = MR_OK;
     if (schema == NULL && mr_source_is_file(source))
-        status = guess_schema(self, &schema, err);
+        status =
+            mr_scoring_guess_schema(self->model, self->keep.items, self->keep.count, &schema, err);
     if (status == MR_OK)
         status = mr_source_read(self->session, source, schema, &reader, &refused, err);
     mr_schema_release(schema);

@@ -198,3 +198,33 @@ mr_status mr_scoring_batch(mr_scoring *scoring, const mr_batch *input, mr_batch 
     mr_free(columns);
     return status;
 }
+
+/* ---- files without a schema ---- */
+
+/* Texts as texts, all else as numbers. */
+static mr_type type_of_input(const mr_model_signature *signature, uint32_t input)
+{
+    bool text = signature->input_types != NULL && signature->input_types[input] == MR_STRING;
+    return (mr_type){text ? MR_STRING : MR_FLOAT64, 0};
+}
+
+mr_status mr_scoring_guess_schema(const mr_model *model, const char *const *names,
+                                  size_t name_count, mr_schema **out, mr_error *err)
+{
+    const mr_model_signature *signature = &model->signature;
+    size_t count = 0;
+    mr_field *fields = mr_alloc_zero(name_count + signature->input_count, sizeof *fields);
+    if (fields == NULL)
+        return MR_OUT_OF_MEMORY(err);
+    for (size_t i = 0; i < name_count; i++)
+        if (mr_model_input_find(model, names[i]) < 0)
+            fields[count++] =
+                (mr_field){.name = names[i], .type = {MR_STRING, 0}, .nullable = true};
+    for (uint32_t i = 0; i < signature->input_count; i++)
+        fields[count++] = (mr_field){.name = signature->input_names[i],
+                                     .type = type_of_input(signature, i),
+                                     .nullable = true};
+    mr_status status = mr_schema_create(fields, count, out, err);
+    mr_free(fields);
+    return status;
+}

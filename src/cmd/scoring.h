@@ -31,5 +31,8 @@ mr_status mr_scoring_open(mr_scoring *scoring, mr_model *model, const mr_schema 
 void mr_scoring_close(mr_scoring *scoring); /* the model stays open */
 mr_status mr_scoring_batch(mr_scoring *scoring, const mr_batch *input, mr_batch **out,
                            mr_error *err);
+/* Of a file without a schema: the named columns as text, and the model's inputs as what it takes, which may be missing. */
+mr_status mr_scoring_guess_schema(const mr_model *model, const char *const *names,
+                                  size_t name_count, mr_schema **out, mr_error *err);
 
 #endif

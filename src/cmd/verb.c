@@ -46,6 +46,7 @@
     X(model_export)                                                                                \
     X(model_import)                                                                                \
     X(model_verify)                                                                                \
+    X(explain)                                                                                     \
     X(scrub)                                                                                       \
     X(help)                                                                                        \
     X(completion)                                                                                  \

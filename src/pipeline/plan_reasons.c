@@ -110,17 +110,24 @@ mr_status plan_make_reasons(plan_maker *maker)
     return MR_OK;
 }
 
+static void write_limit(mr_bytes *out, const char *words, double limit)
+{
+    char text[MR_NUMBER_TEXT_MAX];
+    mr_bytes_printf(out, ", %s ", words);
+    mr_bytes_append(out, text, mr_number_format_float64(limit, text));
+}
+
 void plan_write_reasons(mr_bytes *out, const plan_reasons *reasons)
 {
     static const char *const directions[] = {"higher", "lower", "absolute"};
     const mr_reasons_options *options = &reasons->options;
     mr_bytes_printf(out, "  reasons %u %s", options->count, directions[options->direction]);
     if (options->contribution_min > 0)
-        mr_bytes_printf(out, ", contribution >= %.17g", options->contribution_min);
+        write_limit(out, "contribution >=", options->contribution_min);
     if (isfinite(reasons->score_min))
-        mr_bytes_printf(out, ", score >= %.17g", reasons->score_min);
+        write_limit(out, "score >=", reasons->score_min);
     if (isfinite(reasons->score_max))
-        mr_bytes_printf(out, ", score <= %.17g", reasons->score_max);
+        write_limit(out, "score <=", reasons->score_max);
     mr_bytes_append_byte(out, '\n');
     for (size_t g = 0; g < options->group_count; g++) {
         mr_bytes_printf(out, "    group %s:", options->groups[g].name);
