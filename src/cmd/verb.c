@@ -33,6 +33,7 @@
     X(audit_access)                                                                                \
     X(model_stats)                                                                                 \
     X(score)                                                                                       \
+    X(explain)                                                                                     \
     X(model_push)                                                                                  \
     X(model_list)                                                                                  \
     X(model_show)                                                                                  \
@@ -46,7 +47,6 @@
     X(model_export)                                                                                \
     X(model_import)                                                                                \
     X(model_verify)                                                                                \
-    X(explain)                                                                                     \
     X(scrub)                                                                                       \
     X(help)                                                                                        \
     X(completion)                                                                                  \

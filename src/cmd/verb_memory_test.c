@@ -60,6 +60,7 @@ static const command commands[] = {
     {"features|list|--pipeline|p.yaml", NULL, 0},
     {"features|get|v|1|--pipeline|p.yaml", NULL, 0},
     {"score|rows.csv|--model|m.json", NULL, 0},
+    {"explain|rows.csv|--model|m.json|--depth|2", NULL, 0},
     {"score|t|--model|m.json|--rename|tx=night", NULL, 2},
     {"scrub", NULL, 0},
 };
