@@ -204,7 +204,8 @@ mr_status mr_yaml_parse(const char *text, size_t bytes, const char *file, mr_are
         mr_free(reader);
         return MR_OUT_OF_MEMORY(err);
     }
-    yaml_parser_set_input_string(&reader->parser, (const unsigned char *)text, bytes);
+    yaml_parser_set_input_string(&reader->parser, (const unsigned char *)(bytes > 0 ? text : ""),
+                                 bytes);
     status = read_events(reader);
     *out = status == MR_OK ? reader->root : NULL;
     yaml_parser_delete(&reader->parser);
