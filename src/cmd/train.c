@@ -10,6 +10,7 @@
 #include "cmd/source.h"
 #include "cmd/verb.h"
 #include "os/process.h"
+#include "registry/compose.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -226,6 +227,23 @@ static mr_status clear_out(const train *self, mr_error *err)
     return mr_fs_remove_tree(fs, self->out, err);
 }
 
+/* ---- the artifact ---- */
+
+/* Beside what training knows: how the data lay. */
+static mr_status write_artifact(const train *self, mr_error *err)
+{
+    char fitted[MR_PATH_MAX];
+    mr_fs *fs = self->session->fs;
+    mr_compose_options options = {.profile_rows = self->rows};
+    (void)snprintf(fitted, sizeof fitted, "%.4000s.fitted", self->out);
+    MR_TRY(mr_fs_remove_tree(fs, fitted, err));
+    mr_status status = mr_trained_write(&self->trained, fs, fitted, err);
+    if (status == MR_OK)
+        status = mr_compose(fs, fitted, &options, self->out, err);
+    (void)mr_fs_remove_tree(fs, fitted, NULL);
+    return status;
+}
+
 /* ---- the report ---- */
 
 static void print_split_json(mr_output *out, const mr_train_split *split)
@@ -289,7 +307,7 @@ static mr_status train_all(train *self, mr_error *err)
     MR_TRY(read_rows(self, err));
     MR_TRY(fit(self, err));
     MR_TRY(clear_out(self, err));
-    MR_TRY(mr_trained_write(&self->trained, self->session->fs, self->out, err));
+    MR_TRY(write_artifact(self, err));
     (self->session->json ? report_json : report_text)(self);
     mr_session_say(self->session, "the model is in %s", self->out);
     self->session->exit_code = self->refused > 0 ? MR_EXIT_DEAD_LETTERS : 0;

@@ -102,6 +102,6 @@ mr_status mr_train_describe(const trainer *t, mr_trained *out, mr_error *err)
     mr_bytes_append_text(yaml, "metrics:\n");
     for (size_t i = 0; i < out->split_count; i++)
         append_split(t, &out->splits[i], yaml);
-    mr_bytes_append_text(yaml, "golden: \"golden.csv: inputs in this order, then margins\"\n");
+    mr_bytes_append_text(yaml, "environment: {millrace: \"" MR_VERSION "\"}\n");
     return yaml->failed ? MR_OUT_OF_MEMORY(err) : MR_OK;
 }

@@ -310,8 +310,17 @@ static mr_status put_file(composer *c, const char *path, mr_bytes *out)
     MR_TRY(mr_artifact_hash_file(c->fs, path, hash, &bytes, c->err));
     mr_bytes_append_text(out, "  - {file: ");
     mr_facts_quote(out, path);
-    mr_bytes_printf(out, ", sha256: \"%s\", bytes: %" PRIu64 "}\n", hash, bytes);
+    mr_bytes_printf(out, ", sha256: \"%s\", bytes: %" PRIu64, hash, bytes);
     return MR_OK;
+}
+
+static void put_topic(const mr_compose_data *data, mr_bytes *out)
+{
+    mr_bytes_append_text(out, "  - {topic: ");
+    mr_facts_quote(out, data->topic);
+    mr_bytes_printf(out,
+                    ", partition: %" PRIu32 ", first_offset: %" PRIu64 ", end_offset: %" PRIu64,
+                    data->partition, data->first_offset, data->end_offset);
 }
 
 static mr_status put_data(composer *c, mr_bytes *out)
@@ -319,15 +328,11 @@ static mr_status put_data(composer *c, mr_bytes *out)
     mr_bytes_append_text(out, "training_data:\n");
     for (size_t i = 0; i < c->options->data_count; i++) {
         const mr_compose_data *data = &c->options->data[i];
-        if (data->file != NULL) {
+        if (data->file != NULL)
             MR_TRY(put_file(c, data->file, out));
-            continue;
-        }
-        mr_bytes_append_text(out, "  - {topic: ");
-        mr_facts_quote(out, data->topic);
-        mr_bytes_printf(
-            out, ", partition: %" PRIu32 ", first_offset: %" PRIu64 ", end_offset: %" PRIu64 "}\n",
-            data->partition, data->first_offset, data->end_offset);
+        else
+            put_topic(data, out);
+        mr_bytes_append_text(out, "}\n");
     }
     return MR_OK;
 }
