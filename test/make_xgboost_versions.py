@@ -4,6 +4,9 @@ as that very version computes them. The unit tests open the folders, which compa
 compare model.ubj (which 1.6 and later write) with the same rows.
 
     pip install xgboost==3.2.0 numpy && python3 test/make_xgboost_versions.py test/xgboost
+
+With --contributions it leaves the models of the installed version as they are, and writes what each input adds to each
+margin of the golden rows beside them: contributions.csv, pred_contribs row by row.
 """
 import os
 import sys
@@ -68,5 +71,19 @@ def main(target):
         write(os.path.join(target, f"{xgb.__version__}-{name}"), booster, x, margins)
 
 
+def contributions(target):
+    for folder in sorted(os.listdir(target)):
+        path = os.path.join(target, folder)
+        if not folder.startswith(xgb.__version__ + "-"):
+            continue
+        booster = xgb.Booster(model_file=os.path.join(path, "model.json"))
+        rows = np.genfromtxt(os.path.join(path, "golden.csv"), delimiter=",", dtype=np.float32)[:, :5]
+        matrix = xgb.DMatrix(rows, feature_names=booster.feature_names, feature_types=booster.feature_types)
+        added = booster.predict(matrix, pred_contribs=True).reshape(len(rows), -1)
+        with open(os.path.join(path, "contributions.csv"), "w") as out:
+            for row in added:
+                out.write(",".join(number(v) for v in row) + "\n")
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    contributions(sys.argv[2]) if sys.argv[1] == "--contributions" else main(sys.argv[1])

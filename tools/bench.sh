@@ -2,12 +2,12 @@
 # Measures Millrace beside its peers and writes docs/benchmarks.md.
 #   tools/bench.sh             everything
 #   tools/bench.sh GROUP ...   these groups only; the other figures of the page stay as they were measured
-# Groups: machine json csv expr log views state scale trees pipeline latency swap restart start
+# Groups: machine json csv expr log views state scale trees reasons pipeline latency swap restart start
 # Each group is one run: ours and the peers' figures one after the other, JSON lines in build/bench/results/GROUP.jsonl,
 # all of them together in build/bench/results.jsonl. What cannot be measured is a line that says why.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-groups="machine json csv expr log views state scale trees pipeline latency swap restart start"
+groups="machine json csv expr log views state scale trees reasons pipeline latency swap restart start"
 work=build/bench
 venv=$work/venv
 benchmark=build/release/benchmark
@@ -75,6 +75,18 @@ write_peer_files() {
         "$millrace" consume decisions --home "$work/home" --quiet --from offset=400000 --max 50000 >"$work/decisions.csv"
 }
 
+# FastTreeSHAP is of 2021 and wants packages of its time: a venv of its own.
+have_explainers() {
+    local venv=$work/venv-reasons log=$work/log/pip-reasons.log
+    [ -x "$venv/bin/pip" ] || python3 -m venv "$venv" >"$log" 2>&1 || return 1
+    "$venv/bin/pip" show -q fasttreeshap shap xgboost >/dev/null 2>&1 && return 0
+    timeout 600 "$venv/bin/pip" install -q 'numpy<1.24' xgboost==1.7.6 'scipy<1.12' 'numba<0.59' pandas 'scikit-learn<1.4' \
+        'setuptools<70' tqdm packaging slicer cloudpickle psutil cython wheel >>"$log" 2>&1 || return 1
+    timeout 300 "$venv/bin/pip" install -q --no-build-isolation --no-deps fasttreeshap==0.1.6 >>"$log" 2>&1 ||
+        note "  fasttreeshap could not be installed from PyPI"
+    timeout 300 "$venv/bin/pip" install -q --no-deps 'shap<0.42' >>"$log" 2>&1 || note "  shap could not be installed from PyPI"
+}
+
 peer_river() {
     have_pypi river xgboost || { skip pipeline.one_core.river "river or xgboost could not be installed from PyPI"; return; }
     measure pipeline.one_core.river one_core "$venv/bin/python" bench/peers/river_cards.py \
@@ -123,6 +135,15 @@ group_trees() {
         measure trees.pypi one_core "$venv/bin/python" bench/peers/trees.py "$work/models"
     else
         skip trees.pypi "there is no Python venv"
+    fi
+}
+group_reasons() {
+    mkdir -p "$work/models-reasons"
+    measure reasons env MILLRACE_BENCH_KEEP="$work/models-reasons" "$benchmark" reasons
+    if have_explainers && [ -f "$work/models-reasons/500x8.json" ]; then
+        measure reasons.pypi one_core "$work/venv-reasons/bin/python" bench/peers/reasons.py "$work/models-reasons"
+    else
+        skip reasons.pypi "there is no Python venv, or XGBoost could not be installed from PyPI"
     fi
 }
 group_pipeline() {

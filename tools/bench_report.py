@@ -60,6 +60,15 @@ GROUPS = [
             + [(who, f"trees.{shape}.one_row.{figure}") for who, figure in BATCH_ENGINES], LESS, None, (2, "x"))
         for shape in ("100x6", "500x8")
     ]),
+    ("Contributions of every feature (TreeSHAP), one thread", [
+        Row(f"reasons-{shape}-{kind}", f"{shape.replace('x', ' x depth ')}, {words}", f"reasons.{shape}.{kind}.ours",
+            [("XGBoost called from C", f"reasons.{shape}.{kind}.xgboost")]
+            + [(who, f"reasons.{shape}.{kind}.{figure}")
+               for who, figure in (("XGBoost from PyPI", "xgboost_pypi"), ("shap", "shap"),
+                                   ("FastTreeSHAP v1", "fasttreeshap_v1"), ("FastTreeSHAP v2", "fasttreeshap_v2"))],
+            LESS, (1, "x"), (2, "x"))
+        for shape in ("100x6", "500x8") for kind, words in (("batch", "batches"), ("one_row", "one row at a time"))
+    ]),
     ("Whole cards pipeline, 100 trees", [
         Row("pipeline-topic", "durable topic to durable decisions, 5000 cards, 1 worker", "pipeline.topic.5k_keys.1_worker", [],
             MORE, (7e5, "events/s"), (2e6, "events/s")),

@@ -2,6 +2,7 @@
 #include "test/test.h"
 
 #include "base/assert.h"
+#include "base/number.h"
 #include "model/shap.h"
 #include "model/tree_model.h"
 #include "os/thread.h"
@@ -523,4 +524,66 @@ TEST(shap, threads_share_the_first_plan)
         mr_free(subjects[w].out);
     }
     subject_deinit(&subjects[0]);
+}
+
+/* ---- versions ---- */
+
+/* Numbers separated by commas and line ends, NaN where there is none. */
+static size_t read_numbers(const char *folder, const char *name, float *out, size_t room)
+{
+    char path[512];
+    mr_error err = {0};
+    mr_bytes text = {0};
+    size_t count = 0;
+    (void)snprintf(path, sizeof path, "test/xgboost/%s/%s", folder, name);
+    if (!mr_fs_exists(mr_fs_real(), path))
+        return 0;
+    assert_ok(mr_fs_read_file(mr_fs_real(), path, 1u << 20, &text, &err), &err);
+    for (const char *at = mr_bytes_text(&text); *at != '\0' && count < room; at++) {
+        size_t used = 0;
+        out[count] = NAN;
+        (void)mr_number_parse_float32(at, strlen(at), &out[count], &used);
+        at += used;
+        count++;
+    }
+    mr_bytes_deinit(&text);
+    return count;
+}
+
+/* Files of XGBoost 1.7 to 3.2 with the contributions that very version gave (test/make_xgboost_versions.py). */
+TEST(shap, contributions_are_those_of_the_version_that_wrote_the_file)
+{
+    enum { GOLDEN = 24, FEATURES = 5 };
+    static float theirs[ROWS * 64], golden[ROWS * 64];
+    mr_error err = {0};
+    char **names;
+    size_t count, compared = 0;
+    assert_ok(mr_fs_list(mr_fs_real(), "test/xgboost", &names, &count, &err), &err);
+    for (size_t i = 0; i < count; i++) {
+        size_t numbers = read_numbers(names[i], "contributions.csv", theirs, MR_COUNT_OF(theirs));
+        if (numbers == 0)
+            continue;
+        size_t all = read_numbers(names[i], "golden.csv", golden, MR_COUNT_OF(golden));
+        float rows[ROWS * FEATURES] = {0};
+        for (size_t r = 0; r < GOLDEN; r++)
+            for (size_t f = 0; f < FEATURES; f++)
+                rows[r * FEATURES + f] = golden[r * (all / GOLDEN) + f];
+        char path[512];
+        mr_bytes json = {0};
+        subject s;
+        (void)snprintf(path, sizeof path, "test/xgboost/%s/model.json", names[i]);
+        assert_ok(mr_fs_read_file(mr_fs_real(), path, 1u << 20, &json, &err), &err);
+        subject_init(&s, json.data, json.size, "auto", rows);
+        assert_ok(explain(&s, 0, GOLDEN, s.out, &err), &err);
+        assert_int_equal(numbers, GOLDEN * s.row_values);
+        for (size_t k = 0; k < numbers; k++)
+            if (!(fabs(s.out[k] - (double)theirs[k]) <= 1e-5 * fmax(1.0, fabs((double)theirs[k]))))
+                fail_msg("%s: value %zu: ours %.9g, theirs %.9g", names[i], k, s.out[k],
+                         (double)theirs[k]);
+        compared += numbers;
+        mr_bytes_deinit(&json);
+        subject_deinit(&s);
+    }
+    assert_true(compared > 3000);
+    mr_fs_free_names(names, count);
 }
