@@ -145,6 +145,7 @@ say "Meanwhile: what is decided now, and how each version did so far"
 try consume wine-scores --max 3 --fields wine,quality,quality_score,quality_score_version,shelf
 by_version wine-scores quality_score quality_score
 by_version wine-classes quality_class quality_class_label
+[ -z "$graph" ] || try consume wine-graph --max 3 --fields wine,quality,class,best
 try model stats wine
 
 say "A model trained on the wines that came in so far, promoted over those who are still to come"
