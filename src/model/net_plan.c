@@ -54,6 +54,7 @@ static bool join(const plan *p, mr_net_step *before, const mr_net_step *next)
     if (next->map == MR_NET_RELU && next->in[0].count > 0 && next->kernel != NULL &&
         takes_over(p, before, &next->in[0])) {
         before->flags |= MR_NET_PRODUCT_RELU;
+        p->buffers[before->out.buffer].count = 0; /* nobody writes it any more */
         before->out = next->out;
         return true;
     }
@@ -66,6 +67,7 @@ static bool join(const plan *p, mr_net_step *before, const mr_net_step *next)
     if (bias->constant == NULL || (bias->step == 0 && bias->count > 1))
         return false;
     before->in[1] = *bias;
+    p->buffers[before->out.buffer].count = 0;
     before->out = next->out;
     return true;
 }
