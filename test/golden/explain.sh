@@ -49,3 +49,13 @@ sed 's/count: 2/count: many/' why.yaml > many.yaml
 sed 's/model.json/blind.json/' why.yaml > blind.yaml
 sed 's/min_score: 0.7/direction: up/' why.yaml > up.yaml
 for file in typo many blind up; do run plan $file.yaml; done
+
+# The same bytes from one worker and from three, which share the rows of a micro-batch.
+for i in $(seq 0 2999); do echo "$i,2024-01-01T01:$((10 + i / 60 % 50)):$((10 + i % 50))Z,$((i % 211)),$((i % 173)),$((i % 190))"; done |
+    (echo "tx,at,amount,spent_week,visits" && cat) > many.csv
+for workers in 1 3; do
+    sed -e 's/rows.csv/many.csv/' -e "s/pipeline: why/pipeline: by_$workers/" -e "s/topic: decisions/topic: by_$workers/" why.yaml > by.yaml
+    run -q run by.yaml --until-end --workers $workers
+    millrace consume by_$workers > by_$workers.csv
+done
+cmp by_1.csv by_3.csv && grep -c reason by_1.csv
