@@ -2,12 +2,12 @@
 # Measures Millrace beside its peers and writes docs/benchmarks.md.
 #   tools/bench.sh             everything
 #   tools/bench.sh GROUP ...   these groups only; the other figures of the page stay as they were measured
-# Groups: machine json csv expr log views state scale trees reasons pipeline latency swap restart start
+# Groups: machine json csv expr log views state scale trees families reasons pipeline latency swap restart start
 # Each group is one run: ours and the peers' figures one after the other, JSON lines in build/bench/results/GROUP.jsonl,
 # all of them together in build/bench/results.jsonl. What cannot be measured is a line that says why.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-groups="machine json csv expr log views state scale trees reasons pipeline latency swap restart start"
+groups="machine json csv expr log views state scale trees families reasons pipeline latency swap restart start"
 work=build/bench
 venv=$work/venv
 benchmark=build/release/benchmark
@@ -144,6 +144,19 @@ group_reasons() {
         measure reasons.pypi one_core "$work/venv-reasons/bin/python" bench/peers/reasons.py "$work/models-reasons"
     else
         skip reasons.pypi "there is no Python venv, or XGBoost could not be installed from PyPI"
+    fi
+}
+group_families() {
+    mkdir -p "$work/families/onnx"
+    local package ok=1
+    for package in numpy onnx onnxruntime scikit-learn skl2onnx; do
+        have_pypi "$package" || ok=0
+    done
+    if [ $ok = 1 ]; then
+        measure families.onnx.peers one_core "$venv/bin/python" bench/peers/onnx_models.py "$work/families/onnx"
+        measure families.onnx env MILLRACE_BENCH_ONNX="$work/families/onnx" "$benchmark" onnx
+    else
+        skip families.onnx "onnxruntime, skl2onnx or scikit-learn could not be installed from PyPI"
     fi
 }
 group_pipeline() {

@@ -69,6 +69,14 @@ GROUPS = [
             LESS, (1, "x"), (2, "x"))
         for shape in ("100x6", "500x8") for kind, words in (("batch", "batches"), ("one_row", "one row at a time"))
     ]),
+    ("Model families, one thread", [
+        Row(f"onnx-{name}-{kind}", f"ONNX, {what}, {words}, against ONNX Runtime{how}", f"onnx.{name}.{kind}.ours",
+            [("ONNX Runtime", f"onnx.{name}.{kind}.onnxruntime")], LESS, floor, None)
+        for name, what in (("logistic", "logistic regression of 11 inputs"), ("forest", "100 trees of depth 8"),
+                           ("net", "dense net 11-64-32-1"))
+        for kind, words, how, floor in (("batch", "batches of 4096", "", (1, "x")),
+                                        ("one_row", "one row at a time", " (its prepared binding, from Python)", (2, "x")))
+    ]),
     ("Whole cards pipeline, 100 trees", [
         Row("pipeline-topic", "durable topic to durable decisions, 5000 cards, 1 worker", "pipeline.topic.5k_keys.1_worker", [],
             MORE, (7e5, "events/s"), (2e6, "events/s")),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Crash and simulation tests without end: new seeds every round, until something fails or ^C.
-#   tools/soak.sh [ROUNDS]     first the unit tests under memcheck; then each round: 500 kills of real processes,
+#   tools/soak.sh [ROUNDS]     first the unit tests under memcheck and other makers' models; then each round: 500 kills of real processes,
 #                              5,000 simulated worlds, the log's crash tests
 # What failed is named with its seed, which runs it again: MILLRACE_SEED=N.
 set -uo pipefail
@@ -10,6 +10,7 @@ for mode in release asan; do
     make --no-print-directory -j"$(nproc)" MODE=$mode all "build/$mode/unit-test" || exit 1
 done
 tools/memcheck.sh || exit 1
+tools/onnx_interop.sh || exit 1
 seed=${MILLRACE_SEED:-$(date +%s)}
 round=0
 while [ "$rounds" = 0 ] || [ "$round" -lt "$rounds" ]; do
