@@ -45,6 +45,19 @@ static mr_status check_cover(const maker *m, uint32_t number, double cover, bool
                    m->tree, number, cover);
 }
 
+/* Sums are rounded as they were made, so a little more is allowed. */
+static mr_status check_child(const maker *m, uint32_t number, double cover, double parent,
+                             mr_error *err)
+{
+    MR_TRY(check_cover(m, number, cover, false, err));
+    if (cover <= parent * 1.01)
+        return MR_OK;
+    return MR_FAIL(err, MR_UNSUPPORTED,
+                   "tree %u, node %u: its cover is %g, more than the %g of the node above; "
+                   "contributions need the number (or weight) of training rows that came there",
+                   m->tree, number, cover, parent);
+}
+
 static uint32_t number_of(mr_bytes *list, uint32_t *place, const void *item, size_t bytes)
 {
     if (*place == 0) {
@@ -97,7 +110,7 @@ static mr_status enter(maker *m, frame *f, uint32_t number, const mr_shap_node *
     for (int side = 0; side < 2; side++) {
         f->children[side] = forest->node(forest->forest, f->numbers[side]);
         f->means[side] = f->children[side].value;
-        MR_TRY(check_cover(m, f->numbers[side], f->children[side].cover, false, err));
+        MR_TRY(check_child(m, f->numbers[side], f->children[side].cover, node->cover, err));
     }
     f->before = m->places[node->feature];
     f->merged = f->before != 0 ? m->shares[node->feature] : 1.0;

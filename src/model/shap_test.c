@@ -454,6 +454,7 @@ TEST(shap, covers_that_cannot_be_are_refused_and_scores_still_given)
         {FILE_WITH(",\"sum_hessian\":[4,-1,5]"), "node 1: its cover is -1"},
         {FILE_WITH(",\"sum_hessian\":[4,1,NaN]"), "nan"},
         {FILE_WITH(",\"sum_hessian\":[Infinity,1,1]"), "inf"},
+        {FILE_WITH(",\"sum_hessian\":[4,5,1]"), "cover is 5, more than the 4"},
     };
     for (size_t i = 0; i < MR_COUNT_OF(wrong); i++) {
         assert_int_equal(explain_file(wrong[i].json, out, &err), MR_UNSUPPORTED);

@@ -10,6 +10,26 @@
 #define INPUTS_MAX 64
 #define ROWS       40
 
+/* Rows together and one by one have the same contributions, whatever covers a file claims. */
+static void explain_both_ways(const mr_model *model, const mr_column *const *inputs,
+                              mr_scratch *scratch)
+{
+    static double together[ROWS * 8 * (INPUTS_MAX + 1)], alone[8 * (INPUTS_MAX + 1)];
+    size_t width = model->signature.margin_count * ((size_t)model->signature.input_count + 1);
+    mr_error err = {0};
+    if (mr_model_explain_prepare(model, &err) != MR_OK) {
+        MR_ASSERT(err.text[0] != '\0');
+        return;
+    }
+    if (model->kind->explain(model, inputs, 0, ROWS, together, scratch, &err) != MR_OK)
+        return;
+    for (uint32_t r = 0; r < ROWS; r += 13) {
+        MR_ASSERT(model->kind->explain(model, inputs, r, 1, alone, scratch, &err) == MR_OK);
+        for (size_t i = 0; i < width; i++)
+            MR_ASSERT(isfinite(alone[i]) && alone[i] == together[r * width + i]);
+    }
+}
+
 static void score_both_ways(const mr_model *model)
 {
     static const float odd[] = {0.0f,     -0.0f,     1.0f, -1.0f,  0.5f, NAN,
@@ -37,6 +57,7 @@ static void score_both_ways(const mr_model *model)
         for (uint32_t g = 0; g < m; g++)
             MR_ASSERT(memcmp(&sums[g], &margins[g * ROWS + r], sizeof sums[g]) == 0);
     }
+    explain_both_ways(model, inputs, scratch);
     mr_scratch_destroy(scratch);
 }
 
