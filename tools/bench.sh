@@ -146,7 +146,21 @@ group_reasons() {
         skip reasons.pypi "there is no Python venv, or XGBoost could not be installed from PyPI"
     fi
 }
-group_families() {
+# A family each: its models are made, ours and its own runtime measured, then other engines on the same files.
+families_lightgbm() {
+    local folder=$work/families/lightgbm package
+    mkdir -p "$folder"
+    for package in numpy lightgbm treelite tl2cgen; do
+        have_pypi "$package" || note "  $package could not be installed from PyPI"
+    done
+    if [ -x "$venv/bin/python" ] && "$venv/bin/python" bench/peers/lightgbm_models.py train "$folder" >"$work/log/lightgbm-train.log" 2>&1; then
+        measure families.lightgbm one_core env MILLRACE_BENCH_LIGHTGBM="$folder" "$benchmark" lightgbm
+        measure families.lightgbm.peers one_core "$venv/bin/python" bench/peers/lightgbm_models.py measure "$folder"
+    else
+        skip families.lightgbm "no model could be trained: $(tail -n 1 "$work/log/lightgbm-train.log" 2>/dev/null | tr -d '"\\' | cut -c 1-150)"
+    fi
+}
+families_onnx() {
     mkdir -p "$work/families/onnx"
     local package ok=1
     for package in numpy onnx onnxruntime scikit-learn skl2onnx; do
@@ -158,6 +172,10 @@ group_families() {
     else
         skip families.onnx "onnxruntime, skl2onnx or scikit-learn could not be installed from PyPI"
     fi
+}
+group_families() {
+    families_lightgbm
+    families_onnx
 }
 group_pipeline() {
     measure pipeline.topic "$benchmark" pipeline_topic

@@ -76,6 +76,15 @@ GROUPS = [
                            ("net", "dense net 11-64-32-1"))
         for kind, words, how, floor in (("batch", "batches of 4096", "", (1, "x")),
                                         ("one_row", "one row at a time", " (its prepared binding, from Python)", (2, "x")))
+    ] + [
+        Row(f"lightgbm-{shape}-{kind}", f"LightGBM, {shape.replace('x', ' trees x ')} leaves, {words}, against the best of its own "
+            "library and Treelite", f"families.lightgbm.{shape}.{kind}.ours",
+            [("LightGBM's C API", f"families.lightgbm.{shape}.{kind}.lightgbm"),
+             ("Treelite compiled (tl2cgen)", f"families.lightgbm.{shape}.{kind}.tl2cgen"),
+             ("Treelite GTIL", f"families.lightgbm.{shape}.{kind}.treelite_gtil")], LESS, floor, aim)
+        for shape in ("100x63", "500x255")
+        for kind, words, floor, aim in (("batch", "batches of 4096", (1, "x"), (20, "x")),
+                                        ("one_row", "one row at a time", (2, "x"), (4, "x")))
     ]),
     ("Whole cards pipeline, 100 trees", [
         Row("pipeline-topic", "durable topic to durable decisions, 5000 cards, 1 worker", "pipeline.topic.5k_keys.1_worker", [],
