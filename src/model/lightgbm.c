@@ -258,25 +258,22 @@ static bool all_plain(const mr_lightgbm_categories *categories)
     return true;
 }
 
-/* Says which features have the lists, one after the other. */
-static mr_status name_columns(lightgbm_model *m, const char *columns_setting, mr_error *err)
+/* The file says which features have the lists, one after the other. */
+static mr_status name_columns(lightgbm_model *m, const mr_lightgbm_file *file, mr_error *err)
 {
-    uint32_t next = 0;
-    for (const char *name = columns_setting; *name != '\0'; next++) {
-        const char *end = strchrnul(name, ',');
-        char copy[256];
-        (void)snprintf(copy, sizeof copy, "%.*s", (int)(end - name), name);
-        int64_t feature = mr_model_input_find(&m->model, copy);
-        if (feature < 0)
-            return MR_FAIL(err, MR_INVALID, "pandas_columns names '%s', which is no input", copy);
-        if (next < m->categories.count)
-            m->category_of[feature] = &m->categories.list[next];
-        name = *end != '\0' ? end + 1 : end;
-    }
-    if (next != m->categories.count)
+    const char *name = (const char *)file->columns.data;
+    if (file->column_count != m->categories.count)
         return MR_FAIL(err, MR_INVALID,
-                       "pandas_columns names %u columns, pandas_categorical has %u lists", next,
-                       m->categories.count);
+                       "pandas_columns names %u columns, pandas_categorical has %u lists",
+                       file->column_count, m->categories.count);
+    for (uint32_t i = 0; i < file->column_count; i++) {
+        int64_t feature = mr_model_input_find(&m->model, name);
+        if (feature < 0)
+            return MR_FAIL(err, MR_INVALID, "pandas_columns names '%.100s', which is no input",
+                           name);
+        m->category_of[feature] = &m->categories.list[i];
+        name += strlen(name) + 1;
+    }
     return MR_OK;
 }
 
@@ -301,19 +298,18 @@ static mr_status match_columns(lightgbm_model *m, const mr_lightgbm_file *file, 
         return MR_OK;
     return MR_FAIL(err, MR_UNSUPPORTED,
                    "pandas_categorical has %u lists, and %u of the features are marked as "
-                   "categories%s: which column has which list cannot be told; say it with the "
-                   "setting pandas_columns=NAME,NAME (the frame's columns of type category, in "
+                   "categories%s: which column has which list cannot be told; say it in a line "
+                   "pandas_columns=NAME NAME before it (the frame's columns of type category, in "
                    "its order)",
                    m->categories.count, found, alike ? "" : ", not all with as many values");
 }
 
-static mr_status bind_categories(lightgbm_model *m, mr_lightgbm_file *file,
-                                 const char *columns_setting, mr_error *err)
+static mr_status bind_categories(lightgbm_model *m, mr_lightgbm_file *file, mr_error *err)
 {
     m->categories = file->categories;
     file->categories = (mr_lightgbm_categories){0};
-    if (columns_setting[0] != '\0')
-        MR_TRY(name_columns(m, columns_setting, err));
+    if (file->column_count > 0)
+        MR_TRY(name_columns(m, file, err));
     else if (!all_plain(&m->categories))
         MR_TRY(match_columns(m, file, err));
     for (uint32_t f = 0; f < m->forest->feature_count; f++)
@@ -380,7 +376,7 @@ static mr_status fill(lightgbm_model *m, mr_lightgbm_file *file, const mr_model_
                               features, err));
     MR_TRY(mr_names_of_outputs(&m->outputs, m->objective.output, groups, err));
     sign(m);
-    MR_TRY(bind_categories(m, file, mr_setting_text(table, s, n, "pandas_columns"), err));
+    MR_TRY(bind_categories(m, file, err));
     MR_TRY(mr_run64_create(m->forest, mr_setting_text(table, s, n, "batch_kernel"),
                            mr_setting_text(table, s, n, "cpu"), &m->run, err));
     MR_TRY(create_explainer(m, options, err));
@@ -434,9 +430,6 @@ static const mr_setting_spec settings[] = {
      "the newest instructions kernels may use; scores do not depend on it"},
     {"batch_kernel", MR_SETTING_CHOICE, "auto", 0, 0, "auto|walk|masks",
      "how batches are computed; auto measures at load; scores do not depend on it"},
-    {"pandas_columns", MR_SETTING_TEXT, "", 0, 0, NULL,
-     "the columns that were of type category in the training frame, in its order, separated by "
-     "commas: only needed when the file cannot tell"},
     {0},
 };
 

@@ -71,6 +71,8 @@ typedef struct mr_lightgbm_file {
     mr_bytes names, infos; /* each terminated; infos may be missing */
     uint32_t name_count, info_count;
     mr_lightgbm_categories categories;
+    mr_bytes columns; /* which have the categories, in order, each terminated; empty: not said */
+    uint32_t column_count;
 } mr_lightgbm_file;
 
 /* Reads and checks all of it; errors name the line. */

@@ -8,6 +8,8 @@
  *   average_output                left_child=1 2 -1   (a child below 0 is leaf ~child)
  *   Tree=0 ...                    leaf_value=...
  *
+ * One line is ours, for files that cannot tell which columns have the lists: pandas_columns=NAME NAME behind the parameters.
+ *
  * Lines are read straight down; `tree_sizes` is not believed, and training-only lines are passed over by name. Any other
  * line is refused with its name and number: it would make scores wrong. Like Booster.predict of the loaded file, all
  * trees of the file count: what was saved up to the best iteration was cut when it was saved. */
@@ -533,6 +535,8 @@ static mr_status read_tail(reader *r, mr_error *err)
             in_parameters = true;
         if (is(&l, "end of parameters"))
             in_parameters = false;
+        if (!in_parameters && l.has_value && is(&l, "pandas_columns"))
+            MR_TRY(read_words(&l, &r->file->columns, &r->file->column_count, err));
         if (in_parameters || !starts(&l, pandas))
             continue;
         size_t skip = strlen(pandas);
@@ -592,6 +596,7 @@ void mr_lightgbm_file_deinit(mr_lightgbm_file *file)
 {
     mr_bytes_deinit(&file->names);
     mr_bytes_deinit(&file->infos);
+    mr_bytes_deinit(&file->columns);
     mr_forest64_builder_deinit(&file->forest);
     mr_lightgbm_categories_deinit(&file->categories);
 }

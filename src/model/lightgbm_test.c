@@ -334,7 +334,7 @@ TEST(lightgbm, refuses_with_name_and_line)
         {"[[\"a\", \"c\", \"e\"]]", "[[\"a\", 1]]", "texts and numbers in one category"},
         {"[[\"a\", \"c\", \"e\"]]", "[[\"a\", \"c\"]]",
          "which column has which list cannot be told"},
-        {"[[\"a\", \"c\", \"e\"]]", "[[\"a\"], [\"b\"]]", "pandas_columns=NAME,NAME"},
+        {"[[\"a\", \"c\", \"e\"]]", "[[\"a\"], [\"b\"]]", "pandas_columns=NAME NAME"},
         {"[[\"a\", \"c\", \"e\"]]", "[[\"a\"", "pandas_categorical"},
         {"label_index=0", "average_output\nlabel_index=", NULL},
         {"decision_type=0", "decision_type=4", NULL},
@@ -357,28 +357,33 @@ TEST(lightgbm, refuses_with_name_and_line)
 
 TEST(lightgbm, columns_of_categories_can_be_named)
 {
-    static const change lists = {"[[\"a\", \"c\", \"e\"]]", "[[\"a\", \"c\"], [1, 5]]", NULL};
     static const struct {
         const char *columns, *says;
-    } cases[] = {{"country,count", NULL},
+    } cases[] = {{"country count", NULL},
                  {"country", "pandas_columns names 1 columns, pandas_categorical has 2 lists"},
-                 {"country,city", "pandas_columns names 'city', which is no input"}};
-    mr_bytes text = {0};
-    replace(MR_TEST_MODEL_LIGHTGBM, &lists, &text);
+                 {"country city", "pandas_columns names 'city', which is no input"},
+                 {"country count\npandas_columns=count country", "a second line pandas_columns"}};
     for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
         mr_error err = {0};
         mr_model *model = NULL;
-        mr_setting setting = {"pandas_columns", cases[i].columns};
-        mr_model_options options = {.settings = &setting, .setting_count = 1};
-        mr_status status = mr_model_open_bytes(text.data, text.size, &options, &model, &err);
-        assert_true((status == MR_OK) == (cases[i].says == NULL));
+        mr_bytes text = {0};
+        char line[128];
+        (void)snprintf(line, sizeof line,
+                       "pandas_columns=%s\npandas_categorical:[[\"a\", \"c\"], [1, 5]]",
+                       cases[i].columns);
+        change c = {"pandas_categorical:[[\"a\", \"c\", \"e\"]]", line, NULL};
+        replace(MR_TEST_MODEL_LIGHTGBM, &c, &text);
+        mr_status status = mr_model_open_bytes(text.data, text.size, NULL, &model, &err);
+        if ((status == MR_OK) != (cases[i].says == NULL))
+            fail_msg("case %zu: %s", i, err.text);
         if (cases[i].says != NULL)
             assert_non_null(strstr(err.text, cases[i].says));
         else
-            assert_int_equal(model->signature.input_types[1], MR_FLOAT64);
+            assert_true(model->signature.input_types[1] == MR_FLOAT64 &&
+                        model->signature.input_types[2] == MR_STRING);
         mr_model_close(model);
+        mr_bytes_deinit(&text);
     }
-    mr_bytes_deinit(&text);
 }
 
 /* Every prefix is refused, or is the whole but for what is behind the trees; every flipped byte is refused or scores. */
