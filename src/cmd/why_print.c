@@ -90,15 +90,12 @@ static mr_status rule_of(const why *self, const why_column *column, mr_bytes *ou
     return mr_plan_rule(self->running.plan, column->name, self->frame, out, err);
 }
 
-/* What the shadows' topic has, in the width that the model computes in. */
+/* What the shadows' topic has: float64, as the scores of every model by name. */
 static void write_recorded(const why_version *version, mr_bytes *out)
 {
     char text[MR_NUMBER_TEXT_MAX];
-    const mr_model *model = version->model;
     if (version->recorded_null)
         mr_bytes_append_text(out, "null");
-    else if (model != NULL && model->signature.float_bits == 32)
-        mr_bytes_append(out, text, mr_number_format_float32((float)version->recorded_score, text));
     else
         mr_bytes_append(out, text, mr_number_format_float64(version->recorded_score, text));
 }

@@ -11,14 +11,14 @@ static uint32_t value_count(const mr_model *model, bool margins)
     return margins ? model->signature.margin_count : model->signature.output_count;
 }
 
-static mr_type value_type(const mr_model *model)
+static mr_type value_type(uint32_t float_bits)
 {
-    return (mr_type){model->signature.float_bits == 64 ? MR_FLOAT64 : MR_FLOAT32, 0};
+    return (mr_type){float_bits == 64 ? MR_FLOAT64 : MR_FLOAT32, 0};
 }
 
-static size_t value_bytes(const mr_model *model)
+static size_t value_bytes(const mr_results *results)
 {
-    return model->signature.float_bits / 8;
+    return results->float_bits / 8;
 }
 
 /* ---- names ---- */
@@ -43,7 +43,7 @@ mr_status mr_results_fields(const mr_model *model, const char *name, bool margin
         return MR_OUT_OF_MEMORY(err);
     for (uint32_t i = 0; i < values; i++)
         fields[i] = (mr_field){.name = name_of(model, name, margins, i, arena),
-                               .type = value_type(model),
+                               .type = value_type(signature->float_bits),
                                .nullable = signature->may_abstain};
     if (count > values)
         fields[values] = (mr_field){.name = mr_arena_printf(arena, "%s_label", name),
@@ -57,15 +57,28 @@ mr_status mr_results_fields(const mr_model *model, const char *name, bool margin
     return MR_OK;
 }
 
+void mr_results_fields_widen(mr_field *fields, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (fields[i].type.id == MR_FLOAT32)
+            fields[i].type.id = MR_FLOAT64;
+        fields[i].nullable = true;
+    }
+}
+
 /* ---- room ---- */
 
 mr_status mr_results_init(mr_results *results, const mr_model *model, bool margins, size_t rows,
                           mr_error *err)
 {
-    *results = (mr_results){
-        .model = model, .margins = margins, .rows = rows, .stride = (rows + 15) / 16 * 16};
+    *results = (mr_results){.model = model,
+                            .margins = margins,
+                            .may_abstain = model->signature.may_abstain,
+                            .float_bits = model->signature.float_bits,
+                            .rows = rows,
+                            .stride = (rows + 15) / 16 * 16};
     results->values =
-        mr_buffer_create(results->stride * value_count(model, margins) * value_bytes(model));
+        mr_buffer_create(results->stride * value_count(model, margins) * value_bytes(results));
     bool classes = model->signature.class_count > 0;
     if (classes)
         results->labels = mr_alloc(MR_MAX(rows, 1) * sizeof *results->labels);
@@ -74,6 +87,25 @@ mr_status mr_results_init(mr_results *results, const mr_model *model, bool margi
         return MR_OUT_OF_MEMORY(err);
     }
     memset(results->values->bytes, 0, results->values->size);
+    return MR_OK;
+}
+
+mr_status mr_results_widen(mr_results *results, mr_error *err)
+{
+    results->may_abstain = true;
+    if (results->float_bits == 64)
+        return MR_OK;
+    size_t count = results->stride * value_count(results->model, results->margins);
+    mr_buffer *wide = mr_buffer_create(count * sizeof(double));
+    if (wide == NULL)
+        return MR_OUT_OF_MEMORY(err);
+    const float *from = (const float *)(const void *)results->values->bytes;
+    double *to = (double *)(void *)wide->bytes;
+    for (size_t i = 0; i < count; i++)
+        to[i] = (double)from[i];
+    mr_buffer_release(results->values);
+    results->values = wide;
+    results->float_bits = 64;
     return MR_OK;
 }
 
@@ -86,7 +118,7 @@ void mr_results_deinit(mr_results *results)
 
 mr_model_out mr_results_out(const mr_results *results, size_t first)
 {
-    void *values = results->values->bytes + first * value_bytes(results->model);
+    void *values = results->values->bytes + first * value_bytes(results);
     return (mr_model_out){.margins = results->margins ? values : NULL,
                           .scores = results->margins ? NULL : values,
                           .labels = results->labels != NULL ? results->labels + first : NULL,
@@ -104,7 +136,7 @@ static bool abstains(const mr_column *column, size_t row)
 /* NaN becomes NULL, and zero as the value of a NULL must be. */
 static mr_status blank(const mr_results *results, mr_column *column, mr_error *err)
 {
-    size_t width = value_bytes(results->model);
+    size_t width = value_bytes(results);
     mr_buffer *bitmap = NULL;
     for (size_t row = 0; row < results->rows; row++) {
         if (!abstains(column, row))
@@ -158,12 +190,12 @@ static mr_status make_labels(const mr_results *results, mr_column *out, mr_error
 mr_status mr_results_columns(const mr_results *results, mr_column *columns, mr_error *err)
 {
     uint32_t values = value_count(results->model, results->margins);
-    size_t column_bytes = results->stride * value_bytes(results->model);
+    size_t column_bytes = results->stride * value_bytes(results);
     for (uint32_t k = 0; k < values; k++) {
-        columns[k] = (mr_column){.type = value_type(results->model),
+        columns[k] = (mr_column){.type = value_type(results->float_bits),
                                  .values = results->values->bytes + k * column_bytes,
                                  .owners = {NULL, mr_buffer_retain(results->values), NULL}};
-        if (results->model->signature.may_abstain)
+        if (results->may_abstain)
             MR_TRY(blank(results, &columns[k], err));
     }
     return results->labels != NULL ? make_labels(results, &columns[values], err) : MR_OK;

@@ -15,10 +15,15 @@
 mr_status mr_results_fields(const mr_model *model, const char *name, bool margins, mr_arena *arena,
                             mr_field **out, uint32_t *out_count, mr_error *err);
 
+/* The columns of results that are widened, see below. */
+void mr_results_fields_widen(mr_field *fields, uint32_t count);
+
 /* Room for the results of `rows` rows. */
 typedef struct mr_results {
     const mr_model *model;
     bool margins;
+    bool may_abstain;    /* the model's, until widened */
+    uint32_t float_bits; /* the model's, until widened */
     size_t rows;
     size_t stride;
     mr_buffer *values;
@@ -27,6 +32,8 @@ typedef struct mr_results {
 
 mr_status mr_results_init(mr_results *results, const mr_model *model, bool margins, size_t rows,
                           mr_error *err);
+/* Makes them what models of any family can give: float64, NULL allowed. On failure they are as they were. */
+mr_status mr_results_widen(mr_results *results, mr_error *err);
 /* A zeroed struct is allowed; columns that were made stay. */
 void mr_results_deinit(mr_results *results);
 /* Where rows from `first` on go: for mr_model_score. Threads may fill ranges that do not overlap. */

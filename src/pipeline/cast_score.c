@@ -3,7 +3,8 @@
  * The live part scores every row, the canary's too: what it would have said costs nothing more and is the fairest
  * comparison. The canary's rows are then gathered, scored, and their results put over the live ones.
  *
- * (1) Results have the plan's types; a version that computes wider or narrower is converted, value by value. */
+ * (1) Results of a model by name are float64 whatever a version computes with, so that the next one may be of another
+ *     family; those of a file are as it gives them. */
 #include "pipeline/run_internal.h"
 
 #include "base/assert.h"
@@ -76,7 +77,7 @@ static uint32_t values_of(const mr_results *results)
 static double value_at(const mr_results *results, uint32_t k, size_t row)
 {
     size_t at = k * results->stride + row;
-    return results->model->signature.float_bits == 64
+    return results->float_bits == 64
                ? ((const double *)(const void *)results->values->bytes)[at]
                : (double)((const float *)(const void *)results->values->bytes)[at];
 }
@@ -84,45 +85,33 @@ static double value_at(const mr_results *results, uint32_t k, size_t row)
 static void put_value(mr_results *results, uint32_t k, size_t row, double value)
 {
     size_t at = k * results->stride + row;
-    if (results->model->signature.float_bits == 64)
+    if (results->float_bits == 64)
         ((double *)(void *)results->values->bytes)[at] = value;
     else
         ((float *)(void *)results->values->bytes)[at] = (float)value;
 }
 
-/* Results of `from` for rows 0, 1, ... become those of rows `rows[0]`, `rows[1]`, ... of `to`; rows NULL: the same. */
+/* Results of `from` for rows 0, 1, ... become those of rows `rows[0]`, `rows[1]`, ... of `to`. */
 static void put_over(const mr_results *from, const uint32_t *rows, mr_results *to)
 {
     for (uint32_t k = 0; k < values_of(to); k++)
         for (size_t i = 0; i < from->rows; i++)
-            put_value(to, k, rows != NULL ? rows[i] : i, value_at(from, k, i));
+            put_value(to, k, rows[i], value_at(from, k, i));
     for (size_t i = 0; to->labels != NULL && i < from->rows; i++)
-        to->labels[rows != NULL ? rows[i] : i] = from->labels[i];
-}
-
-/* Takes `from`. */
-static mr_status as_planned(const mr_plan *plan, mr_results *from, mr_results *out, mr_error *err)
-{
-    const mr_model *planned = plan->score.model;
-    if (from->model->signature.float_bits == planned->signature.float_bits) {
-        *out = *from;
-        out->model = planned;
-        return MR_OK;
-    }
-    mr_status status = mr_results_init(out, planned, from->margins, from->rows, err);
-    if (status == MR_OK)
-        put_over(from, NULL, out);
-    mr_results_deinit(from);
-    return status;
+        to->labels[rows[i]] = from->labels[i];
 }
 
 static mr_status score_all_rows(mr_pipeline *pipeline, const cast_part *part,
                                 const source_rows *rows, mr_results *out, mr_error *err)
 {
-    mr_results own;
+    const plan_score *planned = &pipeline->plan->score;
     run_lend_inputs(part, rows);
-    MR_TRY(score_part(pipeline, part, rows->count, &own, err));
-    return as_planned(pipeline->plan, &own, out, err);
+    MR_TRY(score_part(pipeline, part, rows->count, out, err));
+    out->model = planned->model;
+    mr_status status = planned->reference != NULL ? mr_results_widen(out, err) : MR_OK;
+    if (status != MR_OK)
+        mr_results_deinit(out);
+    return status;
 }
 
 /* ---- whose rows ---- */

@@ -48,6 +48,8 @@ static mr_status make_batch(const mr_plan *plan, const mr_results *results, mr_b
     mr_arena_init(&arena, 0);
     mr_status status = mr_results_fields(results->model, plan->score.output, plan->score.margin,
                                          &arena, &fields, &count, err);
+    if (status == MR_OK && plan->score.reference != NULL)
+        mr_results_fields_widen(fields, count);
     if (status == MR_OK)
         status = mr_schema_create(fields, count, &schema, err);
     if (status == MR_OK && (columns = mr_alloc_zero(MR_MAX(count, 1), sizeof *columns)) == NULL)
@@ -71,6 +73,8 @@ static mr_status score(const mr_plan *plan, const bound *self, mr_batch **out, m
     mr_model_out to = mr_results_out(&results, 0);
     mr_status status =
         mr_model_score(self->model, self->binding, self->inputs, 0, 1, &to, self->scratch, err);
+    if (status == MR_OK && plan->score.reference != NULL)
+        status = mr_results_widen(&results, err);
     if (status == MR_OK)
         status = make_batch(plan, &results, out, err);
     mr_results_deinit(&results);

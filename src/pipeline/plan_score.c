@@ -192,6 +192,8 @@ static mr_status add_columns(plan_maker *maker, const mr_spec_score *from, plan_
     MR_TRY(mr_results_fields(score->model, score->output, score->margin, maker->arena,
                              &score->results, &score->result_count, maker->err));
     score->output_count = score->result_count;
+    if (score->reference != NULL) /* versions of any family may take turns under a name */
+        mr_results_fields_widen(score->results, score->result_count);
     for (uint32_t i = 0; i < score->result_count; i++)
         MR_TRY(plan_add_field(maker, &from->model, score->results[i].name, score->results[i].type,
                               score->results[i].nullable));
