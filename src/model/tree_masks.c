@@ -20,6 +20,7 @@ typedef struct maker {
     uint32_t *local;      /* per question: its mask in the chunk */
     size_t question_count;
     mr_bytes asked; /* questions of the present chunk */
+    bool lost;      /* some question of a chunk could not be kept */
     mr_bytes chunks, runs, ranks, sets, ids;
     bool fits;
 } maker;
@@ -287,6 +288,7 @@ static void close_chunk(maker *m, uint32_t first_tree, uint32_t end_tree, const 
     mr_bytes_append(&m->chunks, &chunk, sizeof chunk);
     m->plan->chunk_count++;
     lay_chunk(m, &chunk);
+    m->lost |= m->asked.failed; /* clear forgets it */
     mr_bytes_clear(&m->asked);
 }
 
@@ -359,7 +361,7 @@ static mr_status plan_features(maker *m, mr_error *err)
 static bool collected(maker *m)
 {
     mr_mask_plan *plan = m->plan;
-    bool failed = m->asked.failed || m->chunks.failed || m->runs.failed || m->ranks.failed ||
+    bool failed = m->lost || m->chunks.failed || m->runs.failed || m->ranks.failed ||
                   m->sets.failed || m->ids.failed;
     plan->chunks = (mr_mask_chunk *)(void *)m->chunks.data;
     plan->runs = (mr_mask_run *)(void *)m->runs.data;

@@ -88,12 +88,14 @@ typedef struct account {
     mr_plan_account_fn each;
     void *context;
     mr_bytes text;
+    bool failed; /* some text was lost: clear forgets it */
 } account;
 
 static void tell(account *self, const char *name, const char *stage, const char *view)
 {
     const mr_plan_column_account column = {.name = name, .stage = stage, .view = view};
     const char *text = mr_bytes_text(&self->text);
+    self->failed |= text == NULL;
     if (text != NULL)
         self->each(self->context, &column, text);
 }
@@ -126,7 +128,7 @@ mr_status mr_plan_account(const mr_plan *plan, mr_plan_account_fn each, void *co
         tell_features(&self, plan, &plan->views[i]);
     tell_columns(&self, "derive", &plan->late);
     tell_columns(&self, "decide", &plan->decide);
-    mr_status status = self.text.failed ? MR_OUT_OF_MEMORY(err) : MR_OK;
+    mr_status status = self.failed ? MR_OUT_OF_MEMORY(err) : MR_OK;
     mr_bytes_deinit(&self.text);
     return status;
 }
