@@ -22,6 +22,7 @@ typedef struct maker {
     size_t question_count;
     mr_bytes asked, chunks, runs, ranks, set_bytes, wide_sets, steps;
     bool fits;
+    bool lost; /* some question of a chunk could not be kept */
 } maker;
 
 /* ---- thresholds ---- */
@@ -354,6 +355,7 @@ static void close_chunk(maker *m, uint32_t first_tree, uint32_t end_tree)
     mr_bytes_append(&m->chunks, &chunk, sizeof chunk);
     m->masks->chunk_count++;
     lay_chunk(m, &chunk);
+    m->lost |= m->asked.failed; /* clear forgets it */
     mr_bytes_clear(&m->asked);
 }
 
@@ -417,7 +419,7 @@ static void maker_deinit(maker *m)
 static bool collected(maker *m)
 {
     mr_masks64 *masks = m->masks;
-    bool failed = m->asked.failed || m->chunks.failed || m->runs.failed || m->ranks.failed ||
+    bool failed = m->lost || m->chunks.failed || m->runs.failed || m->ranks.failed ||
                   m->set_bytes.failed || m->wide_sets.failed || m->steps.failed;
     masks->chunks = (mr_masks64_chunk *)(void *)m->chunks.data;
     masks->runs = (mr_masks64_run *)(void *)m->runs.data;

@@ -78,6 +78,8 @@ static mr_status read_casts(mr_journal *journal, uint64_t from, uint64_t end, mr
         if (entry.cast.bytes != NULL) {
             mr_bytes_clear(out);
             mr_bytes_append(out, entry.cast.bytes, entry.cast.size);
+            if (out->failed)
+                return MR_OUT_OF_MEMORY(err);
         }
         status = mr_journal_next(journal, &entry, err);
     }
