@@ -294,6 +294,14 @@ static size_t merge(const diff *self, double *const weights[2], importance *out)
     return count;
 }
 
+static const char *weight_text(double weight, char out[32])
+{
+    if (isnan(weight))
+        return "(no input)";
+    (void)snprintf(out, 32, "%.6g", weight);
+    return out;
+}
+
 static mr_status show_merged(diff *self, importance *all, size_t count, mr_error *err)
 {
     qsort(all, count, sizeof *all, by_weight);
@@ -309,8 +317,9 @@ static mr_status show_merged(diff *self, importance *all, size_t count, mr_error
                     mr_bytes_printf(&self->line, ",\"%c\":%.9g", 'a' + m, all[i].values[m]);
             MR_TRY(mr_model_json_end(self->session, &self->line, err));
         } else if (i < IMPORTANCE_SHOWN_MAX) {
-            mr_output_printf(&self->session->out, "  %-40s %.6g -> %.6g\n", all[i].name,
-                             all[i].values[0], all[i].values[1]);
+            char a[32], b[32];
+            mr_output_printf(&self->session->out, "  %-40s %s -> %s\n", all[i].name,
+                             weight_text(all[i].values[0], a), weight_text(all[i].values[1], b));
         }
     }
     return MR_OK;
