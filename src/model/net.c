@@ -136,7 +136,7 @@ mr_status mr_net_number(mr_net *net, mr_tensor_type type, double value, mr_tenso
                         mr_error *err)
 {
     float narrow = (float)value;
-    int64_t whole = (int64_t)value;
+    int64_t whole = value >= -0x1p63 && value < 0x1p63 ? (int64_t)value : INT64_MIN;
     uint8_t flag = value != 0;
     const void *values[MR_TENSOR_TYPES] = {&narrow, &value, &whole, &flag, NULL};
     MR_ASSERT(values[type] != NULL);
