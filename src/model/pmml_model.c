@@ -160,15 +160,7 @@ static mr_status explain_pmml(const mr_model *model, const mr_column *const *inp
 static void close_pmml(mr_model *model)
 {
     pmml_model *m = (pmml_model *)(void *)model;
-    mr_pmml *p = &m->program;
-    mr_bytes *all[] = {&p->treatments, &p->intervals, &p->expressions, &p->steps,
-                       &p->predicates, &p->nodes,     &p->leaves,      &p->trees,
-                       &p->branches,   &p->models,    &p->segments,    &p->targets,
-                       &p->outputs,    &p->terms,     &p->tables,      &p->layers,
-                       &p->numbers,    &p->indexes,   &p->inputs,      &p->neural_outputs};
-    for (size_t i = 0; i < MR_COUNT_OF(all); i++)
-        mr_bytes_deinit(all[i]);
-    mr_pmml_symbols_deinit(&p->symbols);
+    mr_pmml_deinit(&m->program);
     mr_free(m->input_names);
     mr_free(m->output_names);
     mr_free(m->class_names);

@@ -1,6 +1,41 @@
 /* pmml_program.c -- a row in work: where its values are, the texts it brings, and how a model runs. */
 #include "model/pmml_program.h"
 
+#include "base/assert.h"
+
+#define LISTS 20
+
+static void list_all(mr_pmml *p, mr_bytes **out)
+{
+    mr_bytes *all[] = {&p->treatments, &p->intervals, &p->expressions, &p->steps,
+                       &p->predicates, &p->nodes,     &p->leaves,      &p->trees,
+                       &p->branches,   &p->models,    &p->segments,    &p->targets,
+                       &p->outputs,    &p->terms,     &p->tables,      &p->layers,
+                       &p->numbers,    &p->indexes,   &p->inputs,      &p->neural_outputs};
+    _Static_assert(MR_COUNT_OF(all) == LISTS, "every list once");
+    memcpy(out, all, sizeof all);
+}
+
+mr_status mr_pmml_init(mr_pmml *program, mr_error *err)
+{
+    mr_bytes *all[LISTS];
+    *program = (mr_pmml){0};
+    list_all(program, all);
+    for (size_t i = 0; i < LISTS; i++)
+        if (!mr_bytes_reserve(all[i], sizeof(double)))
+            return MR_OUT_OF_MEMORY(err);
+    return MR_OK;
+}
+
+void mr_pmml_deinit(mr_pmml *program)
+{
+    mr_bytes *all[LISTS];
+    list_all(program, all);
+    for (size_t i = 0; i < LISTS; i++)
+        mr_bytes_deinit(all[i]);
+    mr_pmml_symbols_deinit(&program->symbols);
+}
+
 static size_t padded(size_t bytes)
 {
     return (bytes + MR_ALIGN - 1) / MR_ALIGN * MR_ALIGN;

@@ -319,6 +319,10 @@ typedef struct mr_pmml_input {
     uint8_t type;
 } mr_pmml_input;
 
+/* Every list has memory, so that none of no records needs a case of its own. Deinit in any case. */
+mr_status mr_pmml_init(mr_pmml *program, mr_error *err);
+void mr_pmml_deinit(mr_pmml *program);
+
 #define MR_PMML_LIST(program, list, type)  ((const type *)(const void *)(program)->list.data)
 #define MR_PMML_COUNT(program, list, type) ((uint32_t)((program)->list.size / sizeof(type)))
 

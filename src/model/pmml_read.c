@@ -314,6 +314,9 @@ mr_status mr_pmml_read(mr_pmml_reader *r, mr_pmml *program, const void *bytes, s
     static const char *const skip[] = {"Extension", "MiningBuildTask", "ModelStats",
                                        "ModelExplanation", NULL};
     *r = (mr_pmml_reader){.program = program, .err = err};
+    MR_TRY(mr_pmml_init(program, err));
+    if (!mr_bytes_reserve(&r->stack, sizeof(uint32_t)))
+        return MR_OUT_OF_MEMORY(err);
     MR_TRY(mr_xml_read(&r->xml, bytes, size, skip, err));
     (void)read_document(r, out_model);
     return r->status;

@@ -196,7 +196,8 @@ static mr_status read_with(builder *b, const void *bytes, size_t size)
     static const XML_Memory_Handling_Suite memory = {mr_alloc, mr_realloc, mr_free};
     b->parser = XML_ParserCreate_MM(NULL, &memory, NULL);
     mr_bytes_append_byte(&b->xml->texts, 0);
-    if (b->parser == NULL || b->xml->texts.failed)
+    (void)mr_bytes_reserve(&b->xml->attributes, 2 * sizeof(uint32_t));
+    if (b->parser == NULL || b->xml->texts.failed || b->xml->attributes.failed)
         return MR_OUT_OF_MEMORY(b->err);
     XML_SetUserData(b->parser, b);
     XML_SetElementHandler(b->parser, on_start, on_end);
