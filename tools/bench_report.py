@@ -85,6 +85,11 @@ GROUPS = [
         for shape in ("100x63", "500x255")
         for kind, words, floor, aim in (("batch", "batches of 4096", (1, "x"), (20, "x")),
                                         ("one_row", "one row at a time", (2, "x"), (4, "x")))
+    ] + [
+        Row(f"families-pmml-{model}", f"PMML, {words}, one row at a time, against JPMML in Java",
+            f"families.pmml.{model}.one_row.ours", [("JPMML", f"families.pmml.{model}.one_row.jpmml")], LESS, None, (2, "x"))
+        for model, words in (("linear", "linear regression"), ("glm", "GLM"), ("tree", "decision tree"),
+                             ("forest", "forest of 10 trees"), ("network", "network 11-10-20-6"))
     ]),
     ("Whole cards pipeline, 100 trees", [
         Row("pipeline-topic", "durable topic to durable decisions, 5000 cards, 1 worker", "pipeline.topic.5k_keys.1_worker", [],
