@@ -37,7 +37,7 @@ run_counted() { # name command...
     shift
     "$@" >"$log" 2>&1 </dev/null
     result=$?
-    grep -vE '^(1\.\.[0-9]+|ok |# ok )' "$log" | grep -vE '^[0-9]+ passed, ' || true
+    grep -avE '^(1\.\.[0-9]+|ok |# ok )' "$log" | grep -avE '^[0-9]+ passed, ' || true
     line=$(tail -n 1 "$log")
     if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
         passed=$((passed + BASH_REMATCH[1]))
