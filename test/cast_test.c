@@ -91,9 +91,17 @@ static mr_status report(mr_models *models, const mr_model_report *what, mr_error
     return MR_OK;
 }
 
+/* Nothing is on trial here that could end. */
+static mr_status act(mr_models *models, const mr_model_act *what, mr_error *err)
+{
+    (void)models;
+    return MR_FAIL(err, MR_CONFLICT, "nobody asked for %s", what->action);
+}
+
 static void fill_shelf(shelf *self)
 {
-    *self = (shelf){.models = {resolve, open_version, generation, rollout, report}, .champion = 1};
+    *self =
+        (shelf){.models = {resolve, open_version, generation, rollout, report, act}, .champion = 1};
 }
 
 static void promote(shelf *self, uint64_t version)

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define TRIAL_LINE "trial "
+
 static const char *const role_texts[CAST_ROLE_COUNT] = {
 #define X(name, text) [CAST_##name] = text,
     CAST_ROLE_MAP(X)
@@ -40,6 +42,7 @@ void cast_destroy(run_cast *cast)
         return;
     for (size_t i = 0; i < cast->part_count; i++)
         destroy_part(cast, &cast->parts[i]);
+    trial_terms_destroy(cast->terms);
     mr_bytes_deinit(&cast->text);
     mr_free(cast);
 }
@@ -142,15 +145,11 @@ static void write_part(mr_bytes *out, cast_role role, const mr_model_ref *ref)
 }
 
 static mr_status write_canary(const mr_plan *plan, mr_models *models, const mr_spec_canary *canary,
-                              mr_bytes *out, mr_error *err)
+                              uint32_t share, mr_bytes *out, mr_error *err)
 {
     mr_model_ref ref;
-    uint32_t share;
     const char *key = canary->key.text;
     MR_TRY(models->resolve(models, canary->model.text, &ref, err));
-    if (!mr_spec_share(canary->share.text, &share))
-        return MR_FAIL(err, MR_INVALID, "canary: share '%s' is none; write 10%% or 0.5%%",
-                       canary->share.text);
     if (key == NULL && plan->view_count > 0)
         key = plan->frame->fields[plan->views[0].lookup_columns[0]].name;
     if (key == NULL || mr_schema_find(plan->frame, key) < 0)
@@ -169,21 +168,45 @@ static mr_status write_canary(const mr_plan *plan, mr_models *models, const mr_s
     return MR_OK;
 }
 
+static mr_status write_shadow(mr_models *models, const char *model, mr_bytes *out, mr_error *err)
+{
+    mr_model_ref ref;
+    MR_TRY(models->resolve(models, model, &ref, err));
+    write_part(out, CAST_SHADOW, &ref);
+    mr_bytes_append_byte(out, '\n');
+    return MR_OK;
+}
+
+/* The one on trial comes first, and its terms last. */
+static mr_status write_parts(const mr_plan *plan, mr_models *models, const mr_spec_rollout *rollout,
+                             const trial_terms *terms, mr_bytes *out, mr_error *err)
+{
+    const mr_spec_canary *canary = terms->ab ? &rollout->ab : &rollout->canary;
+    uint32_t share = trial_terms_share(terms);
+    if (canary->model.text != NULL && share > 0)
+        MR_TRY(write_canary(plan, models, canary, share, out, err));
+    else if (canary->model.text != NULL)
+        MR_TRY(write_shadow(models, canary->model.text, out, err));
+    for (size_t i = 0; i < rollout->shadow.count; i++)
+        MR_TRY(write_shadow(models, rollout->shadow.items[i].text, out, err));
+    if (canary->model.text != NULL || rollout->shadow.count > 0)
+        mr_bytes_printf(out, TRIAL_LINE "%s\n", terms->text);
+    return MR_OK;
+}
+
 static mr_status write_rollout(const mr_plan *plan, mr_models *models,
                                const mr_spec_rollout *rollout, mr_bytes *out, mr_error *err)
 {
+    trial_terms *terms;
+    if (rollout->json == NULL)
+        return MR_OK;
     if (rollout->shadow.count + 2 > CAST_PARTS_MAX)
         return MR_FAIL(err, MR_FULL, "%zu shadows; %d are the limit", rollout->shadow.count,
                        CAST_PARTS_MAX - 2);
-    if (rollout->canary.model.text != NULL)
-        MR_TRY(write_canary(plan, models, &rollout->canary, out, err));
-    for (size_t i = 0; i < rollout->shadow.count; i++) {
-        mr_model_ref ref;
-        MR_TRY(models->resolve(models, rollout->shadow.items[i].text, &ref, err));
-        write_part(out, CAST_SHADOW, &ref);
-        mr_bytes_append_byte(out, '\n');
-    }
-    return MR_OK;
+    MR_TRY(trial_terms_read(plan, rollout, &terms, err));
+    mr_status status = write_parts(plan, models, rollout, terms, out, err);
+    trial_terms_destroy(terms);
+    return status;
 }
 
 static mr_status write_rollout_text(const mr_plan *plan, mr_models *models, const mr_bytes *text,
@@ -275,10 +298,19 @@ static mr_status read_part(const mr_plan *plan, char *line, cast_part *part, mr_
     return role == CAST_CANARY ? read_share(plan, words, part, whole, err) : MR_OK;
 }
 
+static mr_status add_terms(const mr_plan *plan, const char *text, run_cast *cast, mr_error *err)
+{
+    if (cast->terms != NULL || cast->part_count < 2)
+        return MR_FAIL(err, MR_CORRUPT, "a cast has one trial, of versions beside the live one");
+    return trial_terms_parse(plan, text, &cast->terms, err);
+}
+
 static mr_status add_part(const mr_plan *plan, mr_models *models, char *line, run_cast *cast,
                           mr_error *err)
 {
     cast_part part = {0};
+    if (strncmp(line, TRIAL_LINE, strlen(TRIAL_LINE)) == 0)
+        return add_terms(plan, line + strlen(TRIAL_LINE), cast, err);
     MR_TRY(read_part(plan, line, &part, err));
     bool live = part.role == CAST_LIVE;
     if (cast->part_count == CAST_PARTS_MAX || live != (cast->part_count == 0))

@@ -10,6 +10,7 @@
  *   live fraud 7 1f3a...
  *   canary fraud 8 99b0... 10000 customer s1          (share in millionths, key column, salt)
  *   shadow fraud 8 99b0...
+ *   trial {...}                                       (by what the one after the live is judged: trial_terms.h)
  *
  * (1) All parts take their inputs from the same frame and give the same columns.
  * (2) Which part decides a record depends on its key and the cast alone.
@@ -19,6 +20,7 @@
 
 #include "pipeline/models.h"
 #include "pipeline/plan_internal.h"
+#include "pipeline/trial_terms.h"
 
 #define CAST_PARTS_MAX 8
 #define CAST_SHARE_ALL 1000000u
@@ -54,7 +56,8 @@ typedef struct run_cast {
     mr_model *lent; /* the plan's own model, which is not ours to close; NULL: none */
     cast_part parts[CAST_PARTS_MAX]; /* the live one first */
     size_t part_count;
-    mr_bytes text; /* empty: the model is a file, which never changes */
+    trial_terms *terms; /* NULL: nobody is on trial; else parts[1] is */
+    mr_bytes text;      /* empty: the model is a file, which never changes */
 } run_cast;
 
 /* Of a plan whose model is a file: the live part alone. */

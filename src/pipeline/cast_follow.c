@@ -97,6 +97,7 @@ static void load(mr_pipeline *pipeline, cast_follow *follow)
 {
     mr_error err = {0};
     run_cast *made = NULL;
+    run_trial_act(pipeline);
     if (look(pipeline, follow, &made, &err) != MR_OK)
         refuse(pipeline, &err);
     mr_mutex_lock(&follow->mutex);
@@ -278,6 +279,9 @@ void run_cast_close(mr_pipeline *pipeline)
         mr_mutex_deinit(&follow->mutex);
         mr_free(follow);
     }
+    run_trial_close(pipeline);
+    mr_results_deinit(&pipeline->live_results);
+    mr_free(pipeline->deciders);
     cast_destroy(pipeline->cast);
     mr_bytes_deinit(&pipeline->replay_cast);
     run_sink_close(&pipeline->shadow);

@@ -43,6 +43,8 @@ static mr_status score_part(mr_pipeline *pipeline, const cast_part *part, uint32
                             mr_results *out, mr_error *err)
 {
     score_task task = {.pipeline = pipeline, .part = part, .rows = rows};
+    mr_clock *clock = pipeline->options.clock;
+    int64_t start_ns = clock->mono_ns(clock);
     MR_TRY(mr_results_init(&task.results, part->model, pipeline->plan->score.margin, rows, err));
     int64_t begun_ns = run_model_stats_begin(pipeline);
     if (rows >= PARALLEL_ROWS_MIN)
@@ -50,6 +52,7 @@ static mr_status score_part(mr_pipeline *pipeline, const cast_part *part, uint32
     else
         for (int worker = 0; worker < pipeline->workers; worker++)
             score_range(&task, worker);
+    run_trial_timed(pipeline, part, clock->mono_ns(clock) - start_ns, rows);
     mr_status status = run_worker_error(pipeline, err);
     if (status != MR_OK) {
         mr_results_deinit(&task.results);
@@ -91,14 +94,14 @@ static void put_value(mr_results *results, uint32_t k, size_t row, double value)
         ((float *)(void *)results->values->bytes)[at] = (float)value;
 }
 
-/* Results of `from` for rows 0, 1, ... become those of rows `rows[0]`, `rows[1]`, ... of `to`. */
+/* Results of `from` for rows 0, 1, ... become those of rows `rows[0]`, `rows[1]`, ... of `to`; rows NULL: the same. */
 static void put_over(const mr_results *from, const uint32_t *rows, mr_results *to)
 {
     for (uint32_t k = 0; k < values_of(to); k++)
         for (size_t i = 0; i < from->rows; i++)
-            put_value(to, k, rows[i], value_at(from, k, i));
+            put_value(to, k, rows != NULL ? rows[i] : i, value_at(from, k, i));
     for (size_t i = 0; to->labels != NULL && i < from->rows; i++)
-        to->labels[rows[i]] = from->labels[i];
+        to->labels[rows != NULL ? rows[i] : i] = from->labels[i];
 }
 
 static mr_status score_all_rows(mr_pipeline *pipeline, const cast_part *part,
@@ -116,7 +119,7 @@ static mr_status score_all_rows(mr_pipeline *pipeline, const cast_part *part,
 
 /* ---- whose rows ---- */
 
-static uint64_t key_hash(const mr_column *column, size_t row)
+uint64_t run_key_hash(const mr_column *column, size_t row)
 {
     if (mr_column_is_null(column, row))
         return 0;
@@ -143,7 +146,7 @@ static uint32_t choose_rows(const cast_part *part, const source_rows *rows, uint
     uint64_t salt = mr_hash64(part->salt, strlen(part->salt));
     uint32_t count = 0;
     for (uint32_t row = 0; row < rows->count; row++) {
-        uint64_t hash = mr_hash_u64(key_hash(key, row) ^ salt);
+        uint64_t hash = mr_hash_u64(run_key_hash(key, row) ^ salt);
         if ((hash >> 32) * CAST_SHARE_ALL >> 32 < part->share)
             out[count++] = row;
     }
@@ -256,6 +259,36 @@ static mr_status give_columns(mr_pipeline *pipeline, mr_results *results, const 
     return status;
 }
 
+static bool has_canary(const run_cast *cast)
+{
+    return cast->terms != NULL && cast->parts[1].role == CAST_CANARY;
+}
+
+/* What the live part says of all rows, before the canary's results go over it. */
+static mr_status keep_live(mr_pipeline *pipeline, const mr_results *results, mr_error *err)
+{
+    mr_results *live = &pipeline->live_results;
+    mr_results_deinit(live);
+    MR_TRY(mr_results_init(live, results->model, results->margins, results->rows, err));
+    if (results->float_bits != live->float_bits)
+        MR_TRY(mr_results_widen(live, err));
+    live->may_abstain = results->may_abstain;
+    put_over(results, NULL, live);
+    return MR_OK;
+}
+
+mr_status run_score_live(mr_pipeline *pipeline, source_rows *rows, mr_error *err)
+{
+    uint8_t *deciders = mr_alloc_zero(MR_MAX(rows->count, 1), 1);
+    if (deciders == NULL)
+        return MR_OUT_OF_MEMORY(err);
+    mr_results results = pipeline->live_results;
+    pipeline->live_results = (mr_results){0};
+    mr_status status = give_columns(pipeline, &results, deciders, rows, err);
+    mr_free(deciders);
+    return status;
+}
+
 mr_status run_score(mr_pipeline *pipeline, source_rows *rows, mr_error *err)
 {
     if (pipeline->plan->score.model == NULL)
@@ -265,13 +298,16 @@ mr_status run_score(mr_pipeline *pipeline, source_rows *rows, mr_error *err)
     mr_status status = deciders != NULL ? MR_OK : MR_OUT_OF_MEMORY(err);
     if (status == MR_OK)
         status = score_all_rows(pipeline, &pipeline->cast->parts[0], rows, &results, err);
+    if (status == MR_OK && has_canary(pipeline->cast))
+        status = keep_live(pipeline, &results, err);
     if (status == MR_OK)
         status = score_canaries(pipeline, rows, &results, deciders, err);
     if (status == MR_OK)
         status = give_columns(pipeline, &results, deciders, rows, err);
     else
         mr_results_deinit(&results);
-    mr_free(deciders);
+    mr_free(pipeline->deciders);
+    pipeline->deciders = deciders;
     return status;
 }
 

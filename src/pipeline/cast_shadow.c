@@ -55,11 +55,12 @@ static mr_status open_frame(mr_pipeline *pipeline, const source_rows *rows, cons
         return MR_OUT_OF_MEMORY(err);
     memcpy(frame->rows.columns, rows->columns, first * sizeof(mr_column));
     frame->rows.column_count = first;
-    MR_TRY(run_score_as(pipeline, part, &frame->rows, err));
+    MR_TRY(part == &pipeline->cast->parts[0] ? run_score_live(pipeline, &frame->rows, err)
+                                             : run_score_as(pipeline, part, &frame->rows, err));
     return run_compute(pipeline, &plan->decide, &frame->rows, err);
 }
 
-static bool flips(const mr_plan *plan, const source_rows *a, const source_rows *b, uint32_t row)
+bool run_flips(const mr_plan *plan, const source_rows *a, const source_rows *b, uint32_t row)
 {
     for (size_t i = 0; i < plan->decide.count; i++) {
         uint32_t c = plan->decide.items[i].index;
@@ -93,7 +94,7 @@ static void add_row(mr_pipeline *pipeline, const micro_batch *batch, const sourc
     mr_builder_int64(&columns[VERSION], (int64_t)ref->version);
     add_score(&columns[SCORE], &frame->rows.columns[score], row);
     add_score(&columns[DECIDED], &rows->columns[score], row);
-    mr_builder_bool(&columns[FLIP], flips(pipeline->plan, rows, &frame->rows, row));
+    mr_builder_bool(&columns[FLIP], run_flips(pipeline->plan, rows, &frame->rows, row));
 }
 
 static void topic_name(const mr_pipeline *pipeline, char *out)
@@ -132,23 +133,51 @@ mr_status run_shadow_recover(mr_pipeline *pipeline, mr_error *err)
     return open_topic(pipeline, err);
 }
 
+/* What the sinks of an earlier run lack. */
+static void add_rows(mr_pipeline *pipeline, const micro_batch *batch, const source_rows *rows,
+                     const shadow_frame *frames, size_t count)
+{
+    for (uint32_t row = 0; row < rows->count; row++) {
+        uint32_t merged = rows->merged != NULL ? rows->merged[row] : row;
+        for (size_t i = 0; i < count && batch->position + merged >= pipeline->shadow.known; i++)
+            add_row(pipeline, batch, rows, &frames[i], row);
+    }
+}
+
+static mr_status add_to_trial(mr_pipeline *pipeline, const micro_batch *batch,
+                              const source_rows *rows, const shadow_frame *frames, size_t count,
+                              mr_error *err)
+{
+    trial_view view = {.rows = rows, .live = rows, .shadow_count = count};
+    shadow_frame live = {0};
+    mr_status status = MR_OK;
+    if (pipeline->live_results.values != NULL) {
+        status = open_frame(pipeline, rows, &pipeline->cast->parts[0], &live, err);
+        view.live = &live.rows;
+    }
+    for (size_t i = 0; i < count; i++) {
+        view.shadows[i] = &frames[i].rows;
+        view.parts[i] = frames[i].part;
+    }
+    if (status == MR_OK)
+        status = run_trial_batch(pipeline, batch, &view, err);
+    close_frame(pipeline->plan, &live);
+    return status;
+}
+
 mr_status run_shadow_rows(mr_pipeline *pipeline, const micro_batch *batch, const source_rows *rows,
                           mr_error *err)
 {
     shadow_frame frames[CAST_PARTS_MAX] = {0};
     size_t count = 0;
-    if (shadow_count(pipeline->cast) == 0)
-        return MR_OK;
-    mr_status status = open_topic(pipeline, err);
-    for (size_t i = 0; i < pipeline->cast->part_count && status == MR_OK; i++)
-        if (pipeline->cast->parts[i].role == CAST_SHADOW)
+    mr_status status = shadow_count(pipeline->cast) > 0 ? open_topic(pipeline, err) : MR_OK;
+    for (size_t i = 0; pipeline->cast != NULL && i < pipeline->cast->part_count; i++)
+        if (status == MR_OK && pipeline->cast->parts[i].role == CAST_SHADOW)
             status = open_frame(pipeline, rows, &pipeline->cast->parts[i], &frames[count++], err);
-    uint64_t known = pipeline->shadow.known;
-    for (uint32_t row = 0; row < rows->count && status == MR_OK; row++) {
-        uint32_t merged = rows->merged != NULL ? rows->merged[row] : row;
-        for (size_t i = 0; i < count && batch->position + merged >= known; i++)
-            add_row(pipeline, batch, rows, &frames[i], row);
-    }
+    if (status == MR_OK)
+        add_rows(pipeline, batch, rows, frames, count);
+    if (status == MR_OK)
+        status = add_to_trial(pipeline, batch, rows, frames, count, err);
     for (size_t i = 0; i < count; i++)
         close_frame(pipeline->plan, &frames[i]);
     return status;

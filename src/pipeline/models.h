@@ -25,6 +25,16 @@ typedef struct mr_model_report {
     const char *text;  /* why, for people */
 } mr_model_report;
 
+/* What a pipeline decides about its rollout. */
+typedef struct mr_model_act {
+    const char *pipeline;
+    const char *action; /* of a rollout: "set", "step", "pause", "abort", "finish" */
+    const char *detail; /* set, step: the rollout from now on, as JSON; else NULL */
+    const char *model;  /* finish: the alias that moves, "fraud@champion", to ... */
+    uint64_t version;   /* ... this version */
+    const char *why;
+} mr_model_act;
+
 typedef struct mr_models mr_models;
 struct mr_models {
     /* "fraud@champion", "fraud@7" -> the version it stands for now. MR_NOT_FOUND names what is missing. */
@@ -33,9 +43,12 @@ struct mr_models {
     mr_status (*open)(mr_models *models, const mr_model_ref *ref, mr_model **out, mr_error *err);
     /* A number that changes whenever an answer of resolve or rollout may have changed. Cheap. */
     mr_status (*generation)(mr_models *models, uint64_t *out, mr_error *err);
-    /* The rollout set for a pipeline at run time, YAML as under `score: rollout:`; MR_NOT_FOUND: none was set. */
+    /* The rollout set for a pipeline at run time, YAML as under `score: rollout:`, with `state: paused` while it is;
+     * "{}" when it has ended; MR_NOT_FOUND: none was set. */
     mr_status (*rollout)(mr_models *models, const char *pipeline, mr_bytes *out, mr_error *err);
     mr_status (*report)(mr_models *models, const mr_model_report *report, mr_error *err);
+    /* Durable when it returns. Doing what was done already is no failure. */
+    mr_status (*act)(mr_models *models, const mr_model_act *act, mr_error *err);
 };
 
 #endif

@@ -122,6 +122,15 @@ static const char *asked_for(const mr_registry_rollout *rollout)
     return rollout->step[0] != '\0' ? rollout->step : rollout->spec;
 }
 
+/* JSON: that it is paused is one member more. */
+static void write_rollout(const mr_registry_rollout *rollout, mr_bytes *out)
+{
+    const char *text = asked_for(rollout);
+    bool paused = rollout->last == MR_ROLLOUT_PAUSE && text[0] == '{' && text[1] != '}';
+    mr_bytes_append_text(out, paused ? "{\"state\":\"paused\"," : "");
+    mr_bytes_append_text(out, text + paused);
+}
+
 static mr_status rollout(mr_models *models, const char *pipeline, mr_bytes *out, mr_error *err)
 {
     mr_registry *registry;
@@ -131,7 +140,7 @@ static mr_status rollout(mr_models *models, const char *pipeline, mr_bytes *out,
     mr_arena_init(&arena, 0);
     mr_status status = mr_registry_get_rollout(registry, pipeline, &arena, &found, err);
     if (status == MR_OK)
-        mr_bytes_append_text(out, asked_for(&found));
+        write_rollout(&found, out);
     mr_arena_deinit(&arena);
     return status == MR_OK && out->failed ? MR_OUT_OF_MEMORY(err) : status;
 }
@@ -154,6 +163,37 @@ static mr_status report(mr_models *models, const mr_model_report *what, mr_error
     return status;
 }
 
+/* The alias of "fraud@champion" moves; that it stands there already is what was wanted. */
+static mr_status move_alias(mr_registry *registry, const mr_model_act *what, mr_error *err)
+{
+    char name[MR_REGISTRY_NAME_MAX];
+    const char *at = strchr(what->model, '@');
+    if (at == NULL || (size_t)(at - what->model) >= sizeof name)
+        return MR_FAIL(err, MR_INVALID, "%s names no alias that could move", what->model);
+    (void)snprintf(name, sizeof name, "%.*s", (int)(at - what->model), what->model);
+    mr_status status = mr_registry_set_alias(registry, name, at + 1, what->version, MR_REGISTRY_ANY,
+                                             what->why, err);
+    if (status == MR_EXISTS)
+        mr_error_clear(err);
+    return status == MR_EXISTS ? MR_OK : status;
+}
+
+static mr_status act(mr_models *models, const mr_model_act *what, mr_error *err)
+{
+    mr_registry *registry;
+    mr_rollout_action action;
+    MR_TRY(reach(models, &registry, err));
+    if (!mr_rollout_action_parse(what->action, &action))
+        return MR_FAIL(err, MR_INVALID, "'%s' is nothing a rollout can do", what->action);
+    if (action == MR_ROLLOUT_SET)
+        return mr_registry_set_rollout(registry, what->pipeline, what->detail, what->why, NULL,
+                                       err);
+    if (action == MR_ROLLOUT_FINISH)
+        MR_TRY(move_alias(registry, what, err));
+    return mr_registry_change_rollout(registry, what->pipeline, action, MR_REGISTRY_ANY,
+                                      what->detail, what->why, NULL, err);
+}
+
 /* ---- birth and death ---- */
 
 mr_status mr_models_registry_open(const mr_registry_options *options, mr_models **out,
@@ -163,7 +203,7 @@ mr_status mr_models_registry_open(const mr_registry_options *options, mr_models 
     models_registry *self = MR_NEW(models_registry);
     if (self == NULL)
         return MR_OUT_OF_MEMORY(err);
-    self->models = (mr_models){resolve, open_version, generation, rollout, report};
+    self->models = (mr_models){resolve, open_version, generation, rollout, report, act};
     self->options = *options;
     self->options.home = self->home = mr_strdup(options->home);
     self->options.principal = self->principal = mr_strdup(options->principal);

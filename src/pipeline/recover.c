@@ -236,9 +236,10 @@ static mr_status write_slots(mr_pipeline *pipeline, uint32_t slots, mr_error *er
 {
     MR_TRY(mr_state_checkpoint_step(pipeline->state, pipeline->position, slots,
                                     &pipeline->checkpoint_slots_done, err));
-    if (pipeline->checkpoint_slots_done)
-        pipeline->checkpoint_position = pipeline->position;
-    return MR_OK;
+    if (!pipeline->checkpoint_slots_done)
+        return MR_OK;
+    pipeline->checkpoint_position = pipeline->position;
+    return run_trial_keep(pipeline, err);
 }
 
 /* A step takes a small part of the time of the micro-batch before it, so that none is seen as a pause. */
@@ -361,6 +362,8 @@ mr_status run_recover(mr_pipeline *pipeline, mr_error *err)
     run_again_started(pipeline);
     if (status == MR_OK)
         status = run_emits_restore(pipeline, err);
+    if (status == MR_OK)
+        status = run_trial_recover(pipeline, err);
     if (status == MR_OK)
         status = replay_all(pipeline, err);
     if (status == MR_OK && pipeline->stats.removed > 0 && !pipeline->at_rest)

@@ -240,6 +240,9 @@ struct mr_pipeline {
     struct cast_follow *follow;          /* NULL: the model is a file */
     run_sink shadow;                     /* what shadows said; topic NULL: none yet */
     mr_builder shadow_rows;              /* of this micro-batch; schema NULL: no shadow yet */
+    uint8_t *deciders;                   /* part of the cast that decided each row */
+    mr_results live_results;             /* of all rows, while a canary decides some */
+    struct trial_desk *desk;             /* NULL: the model is a file */
     uint32_t *selection;
     uint32_t rows_max;
     mr_batch *last_output;
@@ -310,6 +313,26 @@ void run_lend_inputs(const cast_part *part, const source_rows *rows);
 /* cast_reasons.c: the last of the score's columns, by the parts that decided the rows. */
 mr_status run_reasons(mr_pipeline *pipeline, const uint8_t *deciders, source_rows *rows,
                       mr_error *err);
+/* The live part's results before a canary's went over them; once after run_score. */
+mr_status run_score_live(mr_pipeline *pipeline, source_rows *rows, mr_error *err);
+uint64_t run_key_hash(const mr_column *column, size_t row);
+/* Whether two frames decide a row differently. */
+bool run_flips(const mr_plan *plan, const source_rows *a, const source_rows *b, uint32_t row);
+/* trial_desk.c: what the parts said of the rows; live is rows when no canary plays. */
+typedef struct trial_view {
+    const source_rows *rows, *live;
+    const source_rows *shadows[CAST_PARTS_MAX];
+    const cast_part *parts[CAST_PARTS_MAX];
+    size_t shadow_count;
+} trial_view;
+/* view NULL: no record was decided. */
+mr_status run_trial_batch(mr_pipeline *pipeline, const micro_batch *batch, const trial_view *view,
+                          mr_error *err);
+void run_trial_timed(mr_pipeline *pipeline, const cast_part *part, int64_t took_ns, uint32_t rows);
+void run_trial_act(mr_pipeline *pipeline); /* the loader's */
+mr_status run_trial_keep(mr_pipeline *pipeline, mr_error *err);
+mr_status run_trial_recover(mr_pipeline *pipeline, mr_error *err);
+void run_trial_close(mr_pipeline *pipeline);
 /* cast_shadow.c: what the shadows said of these rows, by their `decide`. */
 mr_status run_shadow_rows(mr_pipeline *pipeline, const micro_batch *batch, const source_rows *rows,
                           mr_error *err);

@@ -396,8 +396,13 @@ bool mr_spec_share(const char *text, uint32_t *out_millionths)
 
 static const key_rule canary_keys[] = {
     KEY(mr_spec_canary, "model", read_text, model, true, "name@alias or name@version"),
-    KEY(mr_spec_canary, "share", read_text, share, true,
+    KEY(mr_spec_canary, "share", read_text, share, false,
         "how much of the keys it decides: 10%, 0.5%"),
+    KEY(mr_spec_canary, "steps", read_texts, steps, false,
+        "canary, instead of share: one share after the other, [0%, 1%, 10%, 100%]; at 0% it only "
+        "shadows; after the last the version becomes the champion"),
+    KEY(mr_spec_canary, "records", read_text, records, false,
+        "canary: how many records it decides at least in each step (1000)"),
     KEY(mr_spec_canary, "key", read_text, key, false,
         "the column by which records stay with one version; the first feature view's key"),
     KEY(mr_spec_canary, "salt", read_text, salt, false,
@@ -406,18 +411,176 @@ static const key_rule canary_keys[] = {
 
 static mr_status read_canary(spec_reader *reader, const mr_yaml *node, void *to)
 {
-    return read_section(reader, node, "canary", canary_keys, to);
+    mr_spec_canary *canary = to;
+    MR_TRY(read_section(reader, node, node->key, canary_keys, to));
+    if ((canary->share.text != NULL) == (canary->steps.count > 0))
+        return FAIL_AT(reader, node, "%s needs one of share and steps", node->key);
+    return MR_OK;
 }
 
-static const key_rule rollout_keys[] = {KEY(mr_spec_rollout, "shadow", read_texts, shadow, false,
-                                            "versions that score every record and decide none"),
-                                        KEY(mr_spec_rollout, "canary", read_canary, canary, false,
-                                            "a version that decides a share of the keys"),
-                                        KEY_END};
+static const key_rule guard_keys[] = {
+    KEY(mr_spec_guard, "limit", read_text, limit, true, "what it must keep to"),
+    KEY(mr_spec_guard, "then", read_text, then, false,
+        "what happens when it surely does not: rollback (default), pause or note"),
+    KEY(mr_spec_guard, "metric", read_text, metric, false,
+        "quality: squared_error (default), absolute_error, log_loss, hit or outcome"),
+    KEY_END};
+
+/* A limit alone, or a section. */
+static mr_status read_guard(spec_reader *reader, const mr_yaml *node, void *to)
+{
+    mr_spec_guard *guard = to;
+    if (node->kind == MR_YAML_SCALAR)
+        return read_text(reader, node, &guard->limit);
+    return read_section(reader, node, node->key, guard_keys, guard);
+}
+
+static const key_rule guards_keys[] = {
+    KEY(mr_spec_guards, "error_share", read_guard, error_share, false,
+        "records of which the version says nothing, at most: 1%"),
+    KEY(mr_spec_guards, "p99", read_guard, p99, false,
+        "time to score a record, of 99 in 100 micro-batches: 500us; measured live"),
+    KEY(mr_spec_guards, "drift", read_guard, drift, false,
+        "population stability index of its scores against the champion's, at most: 0.25"),
+    KEY(mr_spec_guards, "agreement", read_guard, agreement, false,
+        "records it decides as the champion does, at least: 95%"),
+    KEY(mr_spec_guards, "quality", read_guard, quality, false,
+        "how much worse than the champion, by its metric, it may be: 0.01"),
+    KEY_END};
+
+static mr_status read_guards(spec_reader *reader, const mr_yaml *node, void *to)
+{
+    return read_section(reader, node, "guardrails", guards_keys, to);
+}
+
+static const key_rule success_keys[] = {
+    KEY(mr_spec_success, "metric", read_text, metric, true,
+        "squared_error, absolute_error, log_loss, hit or outcome (of outcomes), or score"),
+    KEY(mr_spec_success, "min_effect", read_text, min_effect, true,
+        "the least improvement worth having, declared before anyone looks"),
+    KEY(mr_spec_success, "alpha", read_text, alpha, false,
+        "how often equals may be told apart, however often one looks (0.05)"),
+    KEY(mr_spec_success, "max_records", read_text, max_records, false,
+        "then an open question pauses for a person (100000)"),
+    KEY(mr_spec_success, "direction", read_text, direction, false,
+        "of outcome and score: higher (default) or lower is better"),
+    KEY_END};
+
+static mr_status read_success(spec_reader *reader, const mr_yaml *node, void *to)
+{
+    return read_section(reader, node, "success", success_keys, to);
+}
+
+static const key_rule outcomes_keys[] = {
+    KEY(mr_spec_outcomes, "source", read_text, source, true, "a source of the pipeline"),
+    KEY(mr_spec_outcomes, "key", read_text, key, true, "its column that names the record"),
+    KEY(mr_spec_outcomes, "id", read_text, id, false,
+        "the column of the `on` source that holds the same, when named otherwise"),
+    KEY(mr_spec_outcomes, "value", read_text, value, true, "its column that says what became"),
+    KEY(mr_spec_outcomes, "maturity", read_duration, maturity_us, false,
+        "by event time, how long after the record its outcome is final; at once by default"),
+    KEY(mr_spec_outcomes, "missing", read_text, missing, false,
+        "the outcome of records of which none came until then; by default they do not count"),
+    KEY(mr_spec_outcomes, "pending", read_text, pending, false,
+        "how many records wait for outcomes at most (10000); others are not followed"),
+    KEY_END};
+
+static mr_status read_outcomes(spec_reader *reader, const mr_yaml *node, void *to)
+{
+    return read_section(reader, node, "outcomes", outcomes_keys, to);
+}
+
+static const key_rule rollout_keys[] = {
+    KEY(mr_spec_rollout, "shadow", read_texts, shadow, false,
+        "versions that score every record and decide none"),
+    KEY(mr_spec_rollout, "canary", read_canary, canary, false,
+        "a version that decides a share of the keys"),
+    KEY(mr_spec_rollout, "ab", read_canary, ab, false,
+        "a version that decides a share of the keys until `success` is known"),
+    KEY(mr_spec_rollout, "guardrails", read_guards, guards, false,
+        "what the version must keep to, else it is rolled back"),
+    KEY(mr_spec_rollout, "success", read_success, success, false,
+        "what must be shown before it becomes the champion"),
+    KEY(mr_spec_rollout, "outcomes", read_outcomes, outcomes, false,
+        "where it becomes known what came of a record"),
+    KEY(mr_spec_rollout, "segments", read_text, segments, false,
+        "a column by whose values differences are shown"),
+    KEY(mr_spec_rollout, "step", read_text, step, false, "written by the program: where it stands"),
+    KEY(mr_spec_rollout, "state", read_text, state, false, "written by the program: paused or not"),
+    KEY_END};
+
+/* ---- a rollout as JSON ---- */
+
+static void write_quoted(mr_bytes *out, const char *text)
+{
+    mr_bytes_append_byte(out, '"');
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\\')
+            mr_bytes_printf(out, "\\%c", *at);
+        else if ((unsigned char)*at < ' ')
+            mr_bytes_printf(out, "\\u%04x", (unsigned)*at);
+        else
+            mr_bytes_append_byte(out, (uint8_t)*at);
+    }
+    mr_bytes_append_byte(out, '"');
+}
+
+static bool left_out(const mr_yaml *node, int depth)
+{
+    return depth == 1 && (strcmp(node->key, "step") == 0 || strcmp(node->key, "state") == 0);
+}
+
+/* The depth of a document has a limit (yaml.h). */
+static void write_node(mr_bytes *out, const mr_yaml *node, int depth)
+{
+    if (node->kind == MR_YAML_SCALAR) {
+        write_quoted(out, node->text);
+        return;
+    }
+    bool first = true, mapping = node->kind == MR_YAML_MAPPING;
+    mr_bytes_append_byte(out, mapping ? '{' : '[');
+    for (const mr_yaml *child = node->first; child != NULL; child = child->next) {
+        if (mapping && left_out(child, depth + 1))
+            continue;
+        if (!first)
+            mr_bytes_append_byte(out, ',');
+        first = false;
+        if (mapping) {
+            write_quoted(out, child->key);
+            mr_bytes_append_byte(out, ':');
+        }
+        write_node(out, child, depth + 1);
+    }
+    mr_bytes_append_byte(out, mapping ? '}' : ']');
+}
+
+static mr_status keep_json(spec_reader *reader, const mr_yaml *node, mr_spec_rollout *rollout)
+{
+    mr_bytes json = {0};
+    write_node(&json, node, 0);
+    const char *text = mr_bytes_text(&json);
+    rollout->json = text != NULL ? mr_arena_strdup(reader->arena, text) : NULL;
+    mr_bytes_deinit(&json);
+    return rollout->json != NULL ? MR_OK : MR_OUT_OF_MEMORY(reader->err);
+}
+
+void mr_spec_write_rollout(const mr_spec_rollout *rollout, uint32_t step, const char *state,
+                           mr_bytes *out)
+{
+    const char *rest = rollout->json + 1;
+    mr_bytes_append_byte(out, '{');
+    if (state[0] != '\0')
+        mr_bytes_printf(out, "\"state\":\"%s\",", state);
+    mr_bytes_printf(out, "\"step\":\"%u\"%s%s", step, rest[0] == '}' ? "" : ",", rest);
+}
 
 static mr_status read_rollout(spec_reader *reader, const mr_yaml *node, void *to)
 {
-    return read_section(reader, node, "rollout", rollout_keys, to);
+    mr_spec_rollout *rollout = to;
+    MR_TRY(read_section(reader, node, "rollout", rollout_keys, rollout));
+    if (rollout->canary.model.text != NULL && rollout->ab.model.text != NULL)
+        return FAIL_AT(reader, node, "a rollout has one of canary and ab");
+    return keep_json(reader, node, rollout);
 }
 
 mr_status mr_spec_read_rollout(const mr_yaml *root, const char *file, mr_arena *arena,
@@ -661,7 +824,11 @@ void mr_spec_reference(mr_bytes *out)
     write_table(out, "`score`", score_keys);
     write_table(out, "`score: reasons`", reasons_keys);
     write_table(out, "`score: rollout`", rollout_keys);
-    write_table(out, "`score: rollout: canary`", canary_keys);
+    write_table(out, "`score: rollout: canary` and `ab`", canary_keys);
+    write_table(out, "`score: rollout: guardrails` (a limit, or a section)", guards_keys);
+    write_table(out, "`score: rollout: guardrails: NAME`", guard_keys);
+    write_table(out, "`score: rollout: success`", success_keys);
+    write_table(out, "`score: rollout: outcomes`", outcomes_keys);
     write_table(out, "`sink` and `route[].sink` (or the topic's name alone)", sink_keys);
     write_table(out, "`aggregate.NAME`", emit_keys);
 }

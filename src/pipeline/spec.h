@@ -85,17 +85,45 @@ typedef struct mr_spec_view {
         names; /* pattern of {view} {aggregate} {window}; NULL: {view}_{aggregate}_{window} */
 } mr_spec_view;
 
-/* Who else sees the records: `score: rollout:`, or set at run time. */
+/* Who else sees the records: `score: rollout:`, or set at run time. Numbers are texts here; trial_terms.c reads them. */
 typedef struct mr_spec_canary {
     mr_spec_text model;
-    mr_spec_text share; /* "10%" */
-    mr_spec_text key;   /* a column; NULL: the first feature view's key */
-    mr_spec_text salt;  /* NULL: the model's name */
+    mr_spec_text share;   /* "10%" */
+    mr_spec_texts steps;  /* instead: "0%" (shadow), "1%", ... */
+    mr_spec_text records; /* least number a step decides before the next */
+    mr_spec_text key;     /* a column; NULL: the first feature view's key */
+    mr_spec_text salt;    /* NULL: the model's name */
 } mr_spec_canary;
+
+typedef struct mr_spec_guard {
+    mr_spec_text limit;  /* NULL: not set */
+    mr_spec_text then;   /* rollback (default), pause, note */
+    mr_spec_text metric; /* of quality */
+} mr_spec_guard;
+
+typedef struct mr_spec_guards {
+    mr_spec_guard error_share, p99, drift, agreement, quality;
+} mr_spec_guards;
+
+typedef struct mr_spec_success {
+    mr_spec_text metric, min_effect, alpha, max_records, direction;
+} mr_spec_success;
+
+typedef struct mr_spec_outcomes {
+    mr_spec_text source, key, id, value, missing, pending;
+    int64_t maturity_us;
+} mr_spec_outcomes;
 
 typedef struct mr_spec_rollout {
     mr_spec_texts shadow;
     mr_spec_canary canary; /* model.text NULL: none */
+    mr_spec_canary ab;     /* likewise */
+    mr_spec_guards guards;
+    mr_spec_success success;   /* metric.text NULL: none */
+    mr_spec_outcomes outcomes; /* source.text NULL: none */
+    mr_spec_text segments;
+    mr_spec_text step, state; /* written by the program */
+    const char *json;         /* all but step and state, on one line; NULL: no rollout */
 } mr_spec_rollout;
 
 /* `name: text` or `name: [text, ...]` */
@@ -176,6 +204,9 @@ mr_status mr_spec_read(const mr_yaml *root, const char *file, mr_arena *arena, m
 /* A rollout alone, as it is set at run time. */
 mr_status mr_spec_read_rollout(const mr_yaml *root, const char *file, mr_arena *arena,
                                mr_spec_rollout *out, mr_error *err);
+/* The same as JSON on one line, at a step and in a state ("" : running). */
+void mr_spec_write_rollout(const mr_spec_rollout *rollout, uint32_t step, const char *state,
+                           mr_bytes *out);
 /* "10%", "0.5%", "1" -> millionths; false when it is none. */
 bool mr_spec_share(const char *text, uint32_t *out_millionths);
 /* "90s", "1h30m", "7d", ...; false when it is none, or more than a hundred years. */

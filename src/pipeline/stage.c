@@ -165,7 +165,7 @@ mr_status run_stages(mr_pipeline *pipeline, micro_batch *batch, mr_error *err)
     MR_TRY(run_emits_batch(pipeline, batch, err));
     MR_TRY(features(pipeline, batch, err));
     if (rows->count == 0)
-        return MR_OK;
+        return run_trial_batch(pipeline, batch, NULL, err);
     MR_TRY(run_compute(pipeline, &plan->late, rows, err));
     if (pipeline->at_rest && !run_again_wants(pipeline, batch))
         return MR_OK; /* only state is asked for */
