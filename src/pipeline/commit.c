@@ -155,6 +155,14 @@ mr_status run_commit_wait(mr_pipeline *pipeline, mr_error *err)
     return status;
 }
 
+bool run_commit_idle(mr_pipeline *pipeline)
+{
+    mr_mutex_lock(&pipeline->commit.mutex);
+    bool idle = pipeline->commit.count == 0;
+    mr_mutex_unlock(&pipeline->commit.mutex);
+    return idle;
+}
+
 uint64_t run_commit_position(mr_pipeline *pipeline)
 {
     mr_mutex_lock(&pipeline->commit.mutex);

@@ -486,8 +486,10 @@ static bool stop_asked(const mr_pipeline_watch *watch)
 /* How long to wait for records: no longer than syncs and silent sources allow. */
 static int64_t wait_ns(mr_pipeline *pipeline, int64_t tick_ns)
 {
-    /* Records are in hand, but a silent source holds them up; or a checkpoint wants its next steps. */
-    bool soon = more_waits(pipeline) || mr_state_checkpoint_running(pipeline->state);
+    /* Records are in hand, but a silent source holds them up; a checkpoint wants its next steps; or the last
+     * decisions are not durable yet. */
+    bool soon = more_waits(pipeline) || mr_state_checkpoint_running(pipeline->state) ||
+                !run_commit_idle(pipeline);
     int64_t wait = soon ? INT64_C(1000000) : IDLE_WAIT_NS;
     return MR_MAX(MR_MIN(wait, tick_ns), 0);
 }
@@ -531,7 +533,7 @@ mr_status mr_pipeline_run(mr_pipeline *pipeline, const mr_pipeline_watch *watch,
             watch->tick(watch->context, pipeline);
             next_watch = now + WATCH_NS;
         }
-        if (rows == 0 && watch != NULL && watch->idle != NULL &&
+        if (rows == 0 && watch != NULL && watch->idle != NULL && run_commit_idle(pipeline) &&
             watch->idle(watch->context, pipeline))
             break;
         if (rows == 0)

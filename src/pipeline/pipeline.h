@@ -88,7 +88,7 @@ typedef struct mr_pipeline_watch {
     void (*tick)(void *context, mr_pipeline *pipeline);
     /* After each micro-batch that took something: mr_pipeline_last_output. */
     void (*taken)(void *context, const mr_batch *output);
-    /* When there was nothing to take; true ends the run. */
+    /* When there was nothing to take and all that was taken is durable; true ends the run. */
     bool (*idle)(void *context, mr_pipeline *pipeline);
     void *context;
 } mr_pipeline_watch;

@@ -349,6 +349,7 @@ mr_status run_commit_start(mr_pipeline *pipeline, mr_error *err);
 void run_commit_stop(mr_pipeline *pipeline);
 mr_status run_commit(mr_pipeline *pipeline, const commit_item *item, bool beside, mr_error *err);
 mr_status run_commit_wait(mr_pipeline *pipeline, mr_error *err); /* until the queue is empty */
+bool run_commit_idle(mr_pipeline *pipeline); /* nothing waits to become durable */
 uint64_t run_commit_position(mr_pipeline *pipeline);
 /* model_stats.c */
 struct run_model_stats {

@@ -18,14 +18,19 @@
 #define STATUS_NS       INT64_C(200000000)
 #define IMAGE_BYTES_MAX (UINT64_C(64) << 20)
 
+/* A verdict and what it was reached about. */
+typedef struct trial_note {
+    trial_verdict verdict;
+    char *from, *next; /* texts of the rollout then, and one step on; owned */
+    char why[TRIAL_WHY_BYTES];
+    uint64_t version;
+} trial_note;
+
 typedef struct trial_desk {
     mr_mutex mutex;
     mr_trial trial;
-    trial_verdict posted; /* waits for the loader */
-    char *from, *next;    /* texts of the rollout then, and one step on */
-    char why[TRIAL_WHY_BYTES];
-    uint64_t version, position;
-    bool done; /* what the trial found was posted by this process */
+    trial_note posted; /* under the mutex; waits for the loader */
+    bool done;         /* what the trial found was posted by this process */
     bool complained;
     mr_bytes status;
     bool status_is;
@@ -146,6 +151,13 @@ static void add_rows(mr_pipeline *pipeline, const micro_batch *batch, const tria
 
 /* ---- posting ---- */
 
+static void drop_note(trial_note *note)
+{
+    mr_free(note->from);
+    mr_free(note->next);
+    *note = (trial_note){.verdict = TRIAL_VERDICT_NONE};
+}
+
 static mr_status post(mr_pipeline *pipeline, trial_desk *desk, mr_error *err)
 {
     const trial_terms *terms = pipeline->cast->terms;
@@ -155,15 +167,11 @@ static mr_status post(mr_pipeline *pipeline, trial_desk *desk, mr_error *err)
         mr_free(next);
         return MR_OUT_OF_MEMORY(err);
     }
+    trial_note note = {desk->trial.verdict, from, next, "", desk->trial.refs[1].version};
+    (void)snprintf(note.why, sizeof note.why, "%s", desk->trial.why);
     mr_mutex_lock(&desk->mutex);
-    mr_free(desk->from);
-    mr_free(desk->next);
-    desk->from = from;
-    desk->next = next;
-    desk->posted = desk->trial.verdict;
-    desk->version = desk->trial.refs[1].version;
-    desk->position = pipeline->position;
-    (void)snprintf(desk->why, sizeof desk->why, "%s", desk->trial.why);
+    drop_note(&desk->posted);
+    desk->posted = note;
     mr_mutex_unlock(&desk->mutex);
     desk->done = true;
     return MR_OK;
@@ -223,20 +231,20 @@ void run_trial_timed(mr_pipeline *pipeline, const cast_part *part, int64_t took_
 /* ---- the loader's ---- */
 
 static mr_status act(mr_pipeline *pipeline, const char *action, const char *detail,
-                     const trial_desk *desk, mr_error *err)
+                     const trial_note *note, mr_error *err)
 {
     mr_models *models = pipeline->options.models;
     mr_model_act what = {.pipeline = pipeline->plan->name,
                          .action = action,
                          .detail = detail,
                          .model = pipeline->plan->score.reference,
-                         .version = desk->version,
-                         .why = desk->why};
+                         .version = note->version,
+                         .why = note->why};
     return models->act(models, &what, err);
 }
 
 /* *out_same: what is asked for now is what the verdict is about. One that only the pipeline's file declares is set. */
-static mr_status still_same(mr_pipeline *pipeline, const trial_desk *desk, bool *out_same,
+static mr_status still_same(mr_pipeline *pipeline, const trial_note *note, bool *out_same,
                             mr_error *err)
 {
     mr_models *models = pipeline->options.models;
@@ -252,16 +260,15 @@ static mr_status still_same(mr_pipeline *pipeline, const trial_desk *desk, bool 
         status = text != NULL ? trial_terms_parse(pipeline->plan, text, &terms, err)
                               : MR_OUT_OF_MEMORY(err);
     }
-    *out_same = status == MR_OK && strcmp(terms->text, desk->from) == 0;
+    *out_same = status == MR_OK && strcmp(terms->text, note->from) == 0;
     if (*out_same && declared)
-        status = act(pipeline, "set", desk->from, desk, err);
+        status = act(pipeline, "set", note->from, note, err);
     trial_terms_destroy(terms);
     mr_bytes_deinit(&now);
     return status;
 }
 
-static mr_status act_on(mr_pipeline *pipeline, trial_desk *desk, trial_verdict verdict,
-                        mr_error *err)
+static mr_status act_on(mr_pipeline *pipeline, const trial_note *note, mr_error *err)
 {
     static const char *const actions[TRIAL_VERDICT_COUNT] = {
 #define X(name, action) [TRIAL_VERDICT_##name] = action,
@@ -269,9 +276,9 @@ static mr_status act_on(mr_pipeline *pipeline, trial_desk *desk, trial_verdict v
 #undef X
     };
     bool same;
-    MR_TRY(still_same(pipeline, desk, &same, err));
-    const char *detail = verdict == TRIAL_VERDICT_ADVANCE ? desk->next : NULL;
-    return same ? act(pipeline, actions[verdict], detail, desk, err) : MR_OK;
+    MR_TRY(still_same(pipeline, note, &same, err));
+    const char *detail = note->verdict == TRIAL_VERDICT_ADVANCE ? note->next : NULL;
+    return same ? act(pipeline, actions[note->verdict], detail, note, err) : MR_OK;
 }
 
 static void write_status(mr_pipeline *pipeline, const mr_bytes *status)
@@ -283,8 +290,18 @@ static void write_status(mr_pipeline *pipeline, const mr_bytes *status)
         mr_notice(MR_NOTICE_WARN, "models", "pipeline %s: %s", pipeline->plan->name, err.text);
 }
 
-/* One round. Only the flow posts and only the loader acts, so the texts stay while the mutex is not held: the flow
- * posts again only after another cast, which this makes. */
+/* A verdict that could not be acted upon waits, unless the flow has posted a newer one meanwhile. */
+static void put_back(trial_desk *desk, trial_note *note)
+{
+    mr_mutex_lock(&desk->mutex);
+    if (desk->posted.verdict == TRIAL_VERDICT_NONE)
+        desk->posted = *note;
+    else
+        drop_note(note);
+    mr_mutex_unlock(&desk->mutex);
+}
+
+/* One round. The note is taken out whole, so that the flow may post another while this one is acted upon. */
 void run_trial_act(mr_pipeline *pipeline)
 {
     trial_desk *desk = pipeline->desk;
@@ -292,7 +309,8 @@ void run_trial_act(mr_pipeline *pipeline)
         return;
     mr_bytes status = {0};
     mr_mutex_lock(&desk->mutex);
-    trial_verdict verdict = desk->posted;
+    trial_note note = desk->posted;
+    desk->posted = (trial_note){.verdict = TRIAL_VERDICT_NONE};
     if (desk->status_is) {
         status = desk->status;
         desk->status = (mr_bytes){0};
@@ -302,22 +320,51 @@ void run_trial_act(mr_pipeline *pipeline)
     if (status.size > 0)
         write_status(pipeline, &status);
     mr_bytes_deinit(&status);
-    if (verdict == TRIAL_VERDICT_NONE)
+    if (note.verdict == TRIAL_VERDICT_NONE)
         return;
     mr_error err = {0};
-    if (act_on(pipeline, desk, verdict, &err) == MR_OK) {
-        mr_mutex_lock(&desk->mutex);
-        desk->posted = TRIAL_VERDICT_NONE;
+    if (act_on(pipeline, &note, &err) == MR_OK) {
+        drop_note(&note);
         desk->complained = false;
-        mr_mutex_unlock(&desk->mutex);
-    } else if (!desk->complained) {
-        desk->complained = true;
+        return;
+    }
+    if (!desk->complained)
         mr_notice(MR_NOTICE_WARN, "models", "pipeline %s: the rollout's verdict waits: %s",
                   pipeline->plan->name, err.text);
-    }
+    desk->complained = true;
+    put_back(desk, &note);
 }
 
 /* ---- kept with the checkpoint ---- */
+
+static bool image_position(const char *name, uint64_t *out)
+{
+    int64_t value;
+    if (strncmp(name, "trial-", 6) != 0 || !mr_number_is_int64(name + 6, strlen(name + 6), &value))
+        return false;
+    *out = (uint64_t)value;
+    return true;
+}
+
+/* Of the images before `position` only the newest may still be needed: by the checkpoint that is valid until this one. */
+static void drop_old_images(mr_pipeline *pipeline, uint64_t position)
+{
+    char **names;
+    size_t count;
+    uint64_t at, newest = 0;
+    if (mr_fs_list(pipeline->options.fs, pipeline->folder, &names, &count, NULL) != MR_OK)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (image_position(names[i], &at) && at < position)
+            newest = MR_MAX(newest, at);
+    for (size_t i = 0; i < count; i++) {
+        char path[MR_PATH_MAX + 64];
+        (void)snprintf(path, sizeof path, "%s/%.40s", pipeline->folder, names[i]);
+        if (image_position(names[i], &at) && at < newest)
+            (void)mr_fs_remove(pipeline->options.fs, path, NULL);
+    }
+    mr_fs_free_names(names, count);
+}
 
 mr_status run_trial_keep(mr_pipeline *pipeline, mr_error *err)
 {
@@ -335,19 +382,12 @@ mr_status run_trial_keep(mr_pipeline *pipeline, mr_error *err)
         image.failed ? MR_OUT_OF_MEMORY(err)
                      : mr_fs_write_file(pipeline->options.fs, path, image.data, image.size, err);
     mr_bytes_deinit(&image);
+    if (status == MR_OK)
+        drop_old_images(pipeline, pipeline->position);
     return status;
 }
 
-static bool image_position(const char *name, uint64_t *out)
-{
-    int64_t value;
-    if (strncmp(name, "trial-", 6) != 0 || !mr_number_is_int64(name + 6, strlen(name + 6), &value))
-        return false;
-    *out = (uint64_t)value;
-    return true;
-}
-
-/* The newest that the journal reaches; images from a lost future, and all but the newest two, go. */
+/* The newest that the journal reaches; images from a lost future go. */
 static mr_status newest_image(mr_pipeline *pipeline, char **names, size_t count, char *out_path,
                               size_t room, mr_error *err)
 {
@@ -397,8 +437,7 @@ void run_trial_close(mr_pipeline *pipeline)
         return;
     trial_deinit(&desk->trial);
     mr_bytes_deinit(&desk->status);
-    mr_free(desk->from);
-    mr_free(desk->next);
+    drop_note(&desk->posted);
     mr_mutex_deinit(&desk->mutex);
     mr_free(desk);
 }
