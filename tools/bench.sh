@@ -177,6 +177,9 @@ families_pmml() {
     local data=${MILLRACE_DATA:-../shared/data}/wine jars
     measure families.pmml "$benchmark" pmml
     have_java && have_pypi jpmml_evaluator || { skip families.pmml.jpmml "no JDK or no jpmml_evaluator"; return; }
+    jars=$("$venv/bin/python" -c 'import jpmml_evaluator, os; print(os.path.dirname(jpmml_evaluator.__file__))')/dependencies
+    measure families.pmml.jpmml one_core java -cp "$jars/*" bench/peers/JpmmlRows.java "$data"
+}
 group_families() {
     families_lightgbm
     families_onnx
@@ -197,9 +200,6 @@ group_pipeline() {
 group_latency() { measure latency "$benchmark" latency; }
 group_swap() { measure swap "$benchmark" swap; }
 group_restart() { measure restart "$benchmark" pipeline_restart; }
-    jars=$("$venv/bin/python" -c 'import jpmml_evaluator, os; print(os.path.dirname(jpmml_evaluator.__file__))')/dependencies
-    measure families.pmml.jpmml one_core java -cp "$jars/*" bench/peers/JpmmlRows.java "$data"
-}
 group_start() { measure start python3 bench/start.py "$millrace" "$work"; }
 
 make --no-print-directory -j"$(nproc)" MODE=release all build/release/benchmark || exit 1
